@@ -1,0 +1,71 @@
+"""Splits that live whole on the device and hand out batches there, without Python per data point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from genbench.data.batch import Batch
+from genbench.data.dataset import Dataset
+
+
+class DeviceSplit:
+    """One split of a dataset on a device, kept as uint8 levels or float32.
+
+    Args:
+        dataset: the dataset.
+        name: `"train"`, `"validation"` or `"test"`.
+        device: where it lives.
+    """
+
+    def __init__(self, dataset: Dataset, name: str, device: torch.device) -> None:
+        split = getattr(dataset, name)
+        self.device = device
+        self._x = torch.from_numpy(split.x).to(device)
+        self._y = None if split.y is None else torch.from_numpy(split.y).to(device)
+        self._redraw = dataset.redraw and name == "train"
+        levels = dataset.grey_levels if self._redraw else dataset.spec.levels
+        self._scale = None if levels is None else 1.0 / (levels - 1)
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def x(self, limit: int | None = None) -> Tensor:
+        """The first `limit` (default: all) data points, `(N, *shape)` float32 as a batch presents them."""
+        return self._present(self._x[:limit])
+
+    def y(self, limit: int | None = None) -> Tensor | None:
+        """Their labels `(N,)` int64, or None."""
+        return None if self._y is None else self._y[:limit]
+
+    def batch(self, index: Tensor) -> Batch:
+        """The data points at `index`, a `(B,)` tensor of positions on the device."""
+        return Batch(self._present(self._x[index]), None if self._y is None else self._y[index])
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """The whole split in order, in batches of at most `size`."""
+        for start in range(0, len(self), size):
+            stop = start + size
+            yield Batch(self._present(self._x[start:stop]), None if self._y is None else self._y[start:stop])
+
+    def shuffled(self, batch_size: int | None, generator: torch.Generator) -> Iterator[Batch]:
+        """Batches for ever, each epoch in a new random order; the last, incomplete batch of an epoch is left out.
+
+        Args:
+            batch_size: data points a batch; None or anything above the split's size gives the whole split each time.
+            generator: draws the orders; a CPU generator, so that the order does not depend on the device.
+        """
+        n = len(self)
+        size = n if batch_size is None else min(batch_size, n)
+        while True:
+            order = torch.randperm(n, generator=generator).to(self.device)
+            for start in range(0, n - size + 1, size):
+                yield self.batch(order[start : start + size])
+
+    def _present(self, raw: Tensor) -> Tensor:
+        if self._scale is None:
+            return raw
+        x = raw.float().mul_(self._scale)
+        return torch.bernoulli(x) if self._redraw else x

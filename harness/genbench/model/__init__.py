@@ -1,0 +1,68 @@
+"""Everything that the author of a model plugin subclasses or calls. Documented, typed and stable."""
+
+from genbench.data.batch import Batch
+from genbench.data.spec import DataSpec
+from genbench.errors import UnsupportedData
+from genbench.model.base import (
+    GradientConfig,
+    GradientModel,
+    Model,
+    ModelConfig,
+    adam,
+    cosine,
+    set_learning_rate,
+)
+from genbench.model.blocks import ConvDecoder, ConvEncoder, ResidualBlock, mlp
+from genbench.model.capabilities import (
+    CAPABILITIES,
+    Decoder,
+    Density,
+    Encoder,
+    LatentBound,
+    Reconstructor,
+    Sampler,
+    Unnormalized,
+)
+from genbench.model.levels import dequantize, quantize, snap
+from genbench.model.observation import (
+    Bernoulli,
+    DiscretizedLogistic,
+    Gaussian,
+    Observation,
+    observe,
+    parameter_channels,
+)
+
+__all__ = [
+    "CAPABILITIES",
+    "Batch",
+    "Bernoulli",
+    "ConvDecoder",
+    "ConvEncoder",
+    "DataSpec",
+    "Decoder",
+    "Density",
+    "DiscretizedLogistic",
+    "Encoder",
+    "Gaussian",
+    "GradientConfig",
+    "GradientModel",
+    "LatentBound",
+    "Model",
+    "ModelConfig",
+    "Observation",
+    "Reconstructor",
+    "ResidualBlock",
+    "Sampler",
+    "UnsupportedData",
+    "Unnormalized",
+    "adam",
+    "cosine",
+    "dequantize",
+    "mlp",
+    "observe",
+    "parameter_channels",
+    "quantize",
+    "set_learning_rate",
+    "snap",
+]

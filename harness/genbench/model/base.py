@@ -1,0 +1,140 @@
+"""The model contract: what a plugin author subclasses."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from genbench.data.batch import Batch
+from genbench.data.spec import DataSpec
+from genbench.errors import UnsupportedData
+from genbench.options import Options
+
+
+class ModelConfig(Options):
+    """Base of every model's options."""
+
+
+class Model(nn.Module, ABC):
+    """An architecture with its training rule, built as `cls(data, config)`.
+
+    The harness moves it to the device, calls `setup` once, then `update` until the budget is spent or `done` is set.
+    Everything that sampling and scoring need must be in parameters and buffers: they are what a checkpoint holds.
+
+    Attributes:
+        batch_size: data points per `update`; None asks for the whole training split at once.
+        done: set by `update` when there is nothing left to train (closed-form fits); stops the clock.
+        kinds: the kinds of data that the model can be trained on.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = ModelConfig
+    batch_size: int | None = None
+    done: bool = False
+    kinds: ClassVar[tuple[str, ...]] = ("binary", "discrete", "continuous")
+
+    def __init__(self, data: DataSpec, config: ModelConfig) -> None:
+        super().__init__()
+        self.data = data
+        self.config = config
+
+    @classmethod
+    def check_data(cls, data: DataSpec) -> None:
+        """Refuse data that the model can't be trained on; override to ask for more than a kind.
+
+        Raises:
+            UnsupportedData: the message says what the model needs.
+        """
+        if data.kind not in cls.kinds:
+            raise UnsupportedData(f"needs {' or '.join(cls.kinds)} data, this is {data.kind}")
+
+    # Not abstract and empty on purpose: most models need no data-dependent initialisation.
+    def setup(self, batch: Batch) -> None:  # noqa: B027
+        """Data-dependent initialisation from one training batch, on the device, before the clock starts."""
+
+    @abstractmethod
+    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            batch: `x` `(B, *data.shape)`, `y` `(B,)` or None.
+            progress: the fraction of the budget that is spent, in [0, 1].
+
+        Returns:
+            Detached scalars for the progress display and the curve; `"loss"` is the one that is watched for NaN.
+        """
+
+    def validation_loss(self, batch: Batch) -> Tensor | None:
+        """The training objective on held-out data, a scalar mean over the batch, by which the best weights are
+        chosen; None (the default) where a model has none."""
+        return None
+
+
+class GradientConfig(ModelConfig):
+    """Options of every model that is trained by one optimiser."""
+
+    batch_size: int = Field(128, ge=1, description="data points per training step")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size at its largest")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="how the step size goes over the budget: down to zero along a cosine, or not at all"
+    )
+
+
+class GradientModel(Model):
+    """A model trained by descending `loss` with one Adam optimiser, its step size scheduled over the budget.
+
+    `Config` must derive from `GradientConfig`.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = GradientConfig
+    config: GradientConfig
+
+    def __init__(self, data: DataSpec, config: GradientConfig) -> None:
+        super().__init__(data, config)
+        self.batch_size = config.batch_size
+        self._optimizer: torch.optim.Optimizer | None = None
+
+    @abstractmethod
+    def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Scalars of which `"loss"`, a mean over the batch, is minimised; the others are shown beside it.
+
+        Called with `progress=1.0`, in evaluation mode and without gradients, to score held-out data.
+        """
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser, made at the first step, when the parameters are on the device."""
+        return adam(self.parameters(), self.config.learning_rate)
+
+    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        if self._optimizer is None:
+            self._optimizer = self.make_optimizer()
+        if self.config.schedule == "cosine":
+            set_learning_rate(self._optimizer, self.config.learning_rate * cosine(progress))
+        self._optimizer.zero_grad(set_to_none=True)
+        scalars = self.loss(batch, progress)
+        scalars["loss"].backward()
+        self._optimizer.step()
+        return {name: value.detach() for name, value in scalars.items()}
+
+    def validation_loss(self, batch: Batch) -> Tensor | None:
+        return self.loss(batch, 1.0)["loss"]
+
+
+def adam(parameters, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
+    """Fused Adam (Kingma & Ba 2015): the same arithmetic as the default, in one kernel."""
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Give every parameter group this step size."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+
+
+def cosine(progress: float) -> float:
+    """A factor that goes from 1 at the start of the budget to 0 at its end, along half a cosine."""
+    return 0.5 * (1.0 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))

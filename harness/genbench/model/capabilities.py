@@ -1,0 +1,109 @@
+"""What a trained model can do. A metric asks for the capabilities that it needs; the harness does all the measuring.
+
+All are called in evaluation mode and without gradients, on the model's device. `x` is `(B, *shape)` as in a batch,
+`y` is `(B,)` labels or None.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+if TYPE_CHECKING:
+    from genbench.model.observation import Observation
+
+
+class Sampler(ABC):
+    """Draws new data points."""
+
+    @abstractmethod
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """`n` samples `(n, *shape)` in the data's presentation (discrete data on its grid in [0, 1])."""
+
+
+class Density(ABC):
+    """Has an exact, normalised log-density or log-probability.
+
+    Attributes:
+        continuous: True where `log_prob` is a density over real vectors. On discrete data the harness then passes
+            uniformly dequantised points u in [0, 1) (`genbench.model.dequantize`) and turns the density into a bound
+            on the probability of the levels (Theis et al. 2016).
+    """
+
+    continuous: ClassVar[bool] = False
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(x) or log p(x|y), `(B,)`, in nats."""
+
+
+class LatentBound(ABC):
+    """A latent-variable model with an approximate posterior q(z|x)."""
+
+    @abstractmethod
+    def log_weights(self, x: Tensor, k: int, y: Tensor | None = None) -> Tensor:
+        """log p(x, z) - log q(z|x) for `k` draws z ~ q(z|x), `(k, B)`, in nats.
+
+        The mean over draws is the ELBO (Kingma & Welling 2014), the log-mean-exp the bound of Burda et al. (2016).
+        """
+
+
+class Decoder(ABC):
+    """Turns codes with a known prior into distributions over data points."""
+
+    @abstractmethod
+    def prior(self) -> Distribution:
+        """p(z); its `sample((n,))` is `(n, d)` and its `log_prob(z)` is `(n,)`, in nats."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean data point of each code, `(B, *shape)`."""
+
+    @abstractmethod
+    def observation(self, z: Tensor) -> Observation:
+        """p(x|z)."""
+
+
+class Unnormalized(ABC):
+    """An energy-based model: a density known up to its normaliser, on a path from a base distribution.
+
+    `beta` in [0, 1] goes along the path: 0 is the base, whose normaliser is known, 1 is the model.
+    """
+
+    @abstractmethod
+    def log_unnormalized(self, x: Tensor, beta: float) -> Tensor:
+        """log of the unnormalised density at `beta`, `(B,)`, in nats."""
+
+    @abstractmethod
+    def transition(self, x: Tensor, beta: float) -> Tensor:
+        """One step of a Markov chain that leaves the density at `beta` invariant."""
+
+    @abstractmethod
+    def base_sample(self, n: int) -> Tensor:
+        """`n` exact samples of the base distribution, `(n, *shape)`."""
+
+    @abstractmethod
+    def base_log_normalizer(self) -> Tensor:
+        """log Z of `log_unnormalized` at beta = 0, a scalar, in nats."""
+
+
+class Encoder(ABC):
+    """Maps data points to codes."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes `(B, d)`, real."""
+
+
+class Reconstructor(ABC):
+    """Maps data points to their reconstructions through a code."""
+
+    @abstractmethod
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Reconstructions `(B, *shape)`: the mean, not quantised."""
+
+
+CAPABILITIES: tuple[type, ...] = (Sampler, Density, LatentBound, Decoder, Unnormalized, Encoder, Reconstructor)

@@ -1,0 +1,1 @@
+"""What was found and from where: hooks, entries, guarded discovery, the catalogue."""
