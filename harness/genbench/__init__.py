@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 #: Marks hook implementations of plugins.
 hookimpl = pluggy.HookimplMarker("genbench")
 
-#: The plugin API's version; a plugin states the one it was written for as `GENBENCH_API = 1`.
-API_VERSION = 1
 
-__all__ = ["API_VERSION", "DatasetEntry", "MetricEntry", "ModelEntry", "hookimpl", "run"]
+__all__ = ["DatasetEntry", "MetricEntry", "ModelEntry", "hookimpl", "run"]
 
 
 def __getattr__(name: str) -> Any:

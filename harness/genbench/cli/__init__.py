@@ -1,1 +1,86 @@
-"""TODO."""
+"""The program: one file per command, imported when it is called for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from genbench.errors import GenbenchError, unknown
+
+#: The commands in the order of a user's way through them, each with the line that `--help` shows.
+COMMANDS = {
+    "run": "Train models under a budget, measure and compare them.",
+    "plan": "Print what `run` would do, and run nothing.",
+    "table": "Print the comparison tables of an output folder.",
+    "report": "Write the HTML report of an output folder.",
+    "models": "List the models.",
+    "datasets": "List the datasets.",
+    "metrics": "List the metrics.",
+    "plugins": "List the plugins that were found, with what is wrong with broken ones.",
+    "show": "Print all about a model, a dataset or a metric: every option with its meaning.",
+    "completion": "Print the shell code that completes commands and names.",
+}
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called for, so that `--help` is instant."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"genbench.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise unknown("command", args[0], COMMANDS)
+        return super().resolve_command(context, args)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="genbench", message="genbench %(version)s")
+def cli() -> None:
+    """Compare generative models: one protocol, one compute budget, every number with its kind and its error.
+
+    \b
+    Examples:
+      genbench run --models vae,vqvae,realnvp
+      genbench run --models 'vae[latent_dim=2|8|16]' --datasets mnist --budget 5min --seeds 3
+      genbench table results --sort fid
+      genbench show vae
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script: users' errors are one line and an exit code, bugs keep their traceback."""
+    try:
+        code = cli.main(arguments, prog_name="genbench", standalone_mode=False)
+    except GenbenchError as error:
+        code = complain(str(error), error.exit_code)
+    except click.ClickException as error:
+        code = complain(" ".join(error.format_message().split()), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def complain(message: str, code: int) -> int:
+    """Print an error on one line of standard error; returns the exit code."""
+    click.echo(f"genbench: {message}", err=True)
+    return code

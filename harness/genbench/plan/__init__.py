@@ -1,1 +1,1 @@
-"""TODO."""
+"""What is to be run, as plain data: budgets, references, suites, run specifications, the plan."""

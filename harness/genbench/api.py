@@ -1,0 +1,72 @@
+"""genbench from Python: `genbench.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run(
+    models: str | Sequence[str],
+    datasets: str | Sequence[str] = ("digits",),
+    budget: str = "30s",
+    seeds: int | Sequence[int] = 1,
+    metrics: str | Sequence[str] = (),
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    select: str = "best",
+    out: str | Path = "results",
+    force: bool = False,
+    plugins: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Do what `genbench run` does with flags of the same names; returns the numbers as a frame.
+
+    In a script, call it under `if __name__ == "__main__":`, since runs are processes.
+
+    Args:
+        models: references, e.g. `["vae", "vae[latent_dim=2|8]"]`.
+        datasets: references, e.g. `["mnist[binarize=dynamic]"]`.
+        budget: of each run, e.g. `"60s,4GiB"`.
+        seeds: how many, or which.
+        metrics: references; empty for the default ones.
+        device: `"auto"`, `"cpu"` or `"cuda:N"`.
+        precision: `"fp32"`, `"tf32"` or `"bf16"`.
+        select: which weights are scored, `"best"` or `"last"`.
+        out: the output folder.
+        force: redo finished runs too.
+        plugins: as the values of `-p`.
+
+    Returns:
+        One row per run and number, with the columns of `genbench.results.frame.COLUMNS`.
+
+    Raises:
+        UsageError: something asked for is unknown, malformed or refused; nothing was run.
+        GenbenchError: a dataset can't be had, or the output folder can't be written.
+    """
+    from rich.console import Console
+
+    from genbench.plan.suite import make_suite
+    from genbench.results.frame import to_frame
+    from genbench.runner.display import make_display
+    from genbench.runner.session import Session
+
+    values = {
+        "models": models,
+        "datasets": datasets,
+        "budget": budget,
+        "seeds": seeds,
+        "metrics": metrics,
+        "device": device,
+        "precision": precision,
+        "select": select,
+        "out": out,
+    }
+    session = Session.open(make_suite(values, "genbench.run"), plugins, force)
+    console = Console(stderr=True, highlight=False)
+    return to_frame(session.carry_out(partial(make_display, console)))

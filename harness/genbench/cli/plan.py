@@ -1,0 +1,61 @@
+"""`genbench plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genbench.cli.common import console, json_option, print_json, print_list, suite_options
+
+
+@click.command("plan")
+@suite_options
+@json_option
+def command(suite: Path | None, plugins: tuple[str, ...], force: bool, as_json: bool, **flags: Any) -> None:
+    """Print the matrix of runs, what would be reused and how long the rest would take; run nothing.
+
+    \b
+    Examples:
+      genbench plan --models vae,realnvp --datasets digits,mnist --seeds 3
+      genbench plan suite.toml --json
+    """
+    from genbench.cli.suite import suite_from
+    from genbench.plan.planner import describe, expected_seconds
+    from genbench.runner.session import Session
+
+    session = Session.open(suite_from(suite, flags), plugins, force)
+    expected = [None if d.reused else expected_seconds(d.spec) for d in session.decisions]
+    if as_json:
+        print_json(
+            {
+                "runs": [
+                    describe(d.spec) | {"reused": d.reused is not None, "reason": d.reason, "expected_seconds": seconds}
+                    for d, seconds in zip(session.decisions, expected, strict=True)
+                ],
+                "not_applicable": [vars(cell) for cell in session.plan.refused],
+            }
+        )
+        return
+    rows = []
+    for decision, seconds in zip(session.decisions, expected, strict=True):
+        spec = decision.spec
+        time = "–" if decision.reused else "unknown" if seconds is None else f"about {seconds:.0f} s"
+        action = "reuse" if decision.reused else "run"
+        rows.append(
+            [spec.label, spec.data, str(spec.seed), spec.budget, f"{action}: {decision.reason}", time, spec.key]
+        )
+    rows += [[c.label, c.data, "", "", f"not applicable: {c.reason}", "–", ""] for c in session.plan.refused]
+    print_list(f"{len(session.decisions)} runs", ["model", "data", "seed", "budget", "action", "time", "key"], rows)
+    new = [s for s, d in zip(expected, session.decisions, strict=True) if d.reused is None]
+    known = sum(seconds for seconds in new if seconds is not None)
+    unknown = sum(seconds is None for seconds in new)
+    rest = f", and {unknown} runs whose budget is not in seconds" if unknown else ""
+    console().print(
+        f"about {known / 60:.1f} minutes{rest}; {len(expected) - len(new)} reused; device {_device(session)}"
+    )
+
+
+def _device(session: Any) -> str:
+    return session.decisions[0].spec.device

@@ -1,0 +1,27 @@
+"""`genbench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("out", type=click.Path(path_type=Path), default=Path("results"))
+def command(out: Path) -> None:
+    """Write tables, plots and the self-contained HTML report of the output folder OUT (default: results).
+
+    \b
+    Examples:
+      genbench report
+      genbench report sweep
+    """
+    from genbench.report.files import write_all
+    from genbench.results.store import Store
+
+    records, skipped = Store(out).read_all()
+    for bad in skipped:
+        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
+    for path in write_all(records, skipped, out):
+        click.echo(path)

@@ -1,0 +1,74 @@
+"""`genbench run`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genbench.cli.common import console, suite_options
+
+if TYPE_CHECKING:
+    from genbench.results.schema import Record
+
+SOME_NOT_OK, NONE_OK = 3, 4
+
+
+@click.command("run")
+@suite_options
+def command(suite: Path | None, plugins: tuple[str, ...], force: bool, **flags: Any) -> int:
+    """Train models under a fixed budget, measure them by one protocol and compare them.
+
+    SUITE is a TOML file with these options as keys; flags stand above it. Finished runs are reused.
+
+    \b
+    Examples:
+      genbench run --models vae,vqvae,realnvp
+      genbench run -m 'vae[latent_dim=2|8|16]' -d mnist -b 5min --seeds 3 -o sweep
+      genbench run suite.toml --budget 2000steps
+      genbench run -m mine -p my_model.py
+
+    \b
+    Exit codes:
+      0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok; 4 none ok; 130 interrupted
+    """
+    from genbench.cli.suite import suite_from
+    from genbench.runner.display import make_display
+    from genbench.runner.session import Session
+
+    session = Session.open(suite_from(suite, flags), plugins, force)
+    out = console()
+    for cell in session.plan.refused:
+        out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)
+    records = session.carry_out(partial(make_display, console(stderr=True)))
+    _present(session.store.out, records)
+    return exit_code(records)
+
+
+def exit_code(records: list[Record]) -> int:
+    """0 where every run is ok, 3 where some are not, 4 where no model's is."""
+    if all(record.status == "ok" for record in records):
+        return 0
+    models = [record for record in records if record.spec.family != "reference"]
+    return SOME_NOT_OK if any(record.status == "ok" for record in models) else NONE_OK
+
+
+def _present(out: Path, records: list[Record]) -> None:
+    """Print the tables that the runs belong to, and write and name the files."""
+    from genbench.report.files import write_all
+    from genbench.report.tables import build_tables
+    from genbench.report.terminal import print_tables
+    from genbench.results.store import Store
+
+    everything, skipped = Store(out).read_all()
+    protocols = {record.protocol_hash for record in records}
+    screen = console()
+    print_tables(build_tables([record for record in everything if record.protocol_hash in protocols]), screen)
+    for bad in skipped:
+        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
+    written = write_all(everything, skipped, out)
+    screen.print(f"records: {out / 'runs'}", markup=False)
+    for path in written:
+        screen.print(f"{path.suffix.lstrip('.')}: {path}", markup=False)

@@ -1,0 +1,79 @@
+"""`genbench show`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from genbench.cli.common import console, json_option, names_of, plugin_option, print_json, print_list
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    kinds = ("models", "datasets", "metrics")
+    return [item for what in kinds for item in names_of(what)(context, parameter, incomplete)]
+
+
+@click.command("show")
+@click.argument("name", shell_complete=_complete)
+@plugin_option
+@json_option
+def command(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
+    """Print all about the model, dataset or metric NAME: every option with type, default, bounds and meaning.
+
+    \b
+    Examples:
+      genbench show vae
+      genbench show mnist
+      genbench show fid --json
+    """
+    from genbench.errors import unknown
+    from genbench.plugins.catalogue import Catalogue
+    from genbench.runner.workers import Workers
+
+    catalogue = Catalogue.find(plugins)
+    kinds = {"model": catalogue.models, "dataset": catalogue.datasets, "metric": catalogue.metrics}
+    what = next((kind for kind, offers in kinds.items() if name in offers), None)
+    if what is None:
+        raise unknown("model, dataset or metric", name, [n for offers in kinds.values() for n in offers])
+    offer = kinds[what][name]
+    found = Workers().call("genbench.plan.describe:describe", what, offer.entry.target, catalogue.files)
+    head = {
+        "name": name,
+        "kind": what,
+        "summary": offer.entry.summary,
+        "reference": offer.entry.reference,
+        "from": f"{offer.plugin.source} {offer.plugin.version}",
+        "target": offer.entry.target,
+    }
+    if as_json:
+        print_json(head | found)
+    else:
+        _print(head, found)
+
+
+def _print(head: dict[str, Any], found: dict[str, Any]) -> None:
+    out = console()
+    out.print(f"{head['name']} ({head['kind']}): {head['summary']}", markup=False, style="bold")
+    for key in ("reference", "from", "target"):
+        if head[key]:
+            out.print(f"{key}: {head[key]}", markup=False)
+    for key in ("capabilities", "data", "requires", "measures"):
+        if found.get(key):
+            out.print(f"{key}: {', '.join(found[key])}", markup=False)
+    out.print(f"\n{found['description']}\n", markup=False)
+    if not found["options"]:
+        out.print("no options")
+        return
+    columns = ("name", "type", "default", "bounds", "meaning")
+    rows = [[_text(option[column]) for column in columns] for option in found["options"]]
+    print_list("options", ["option", *columns[1:]], rows)
+
+
+def _text(value: Any) -> str:
+    return (
+        {None: "none", True: "true", False: "false"}.get(value, str(value))
+        if not isinstance(value, list)
+        else str(value)
+    )

@@ -1,0 +1,30 @@
+"""From the options of `run` and `plan` to a suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import UsageError
+from genbench.plan.references import split_references
+from genbench.plan.suite import Suite, make_suite, parse_seeds, read_suite
+
+
+def suite_from(suite: Path | None, flags: dict[str, Any]) -> Suite:
+    """The suite that a file and flags describe; a flag that is given stands above the file.
+
+    Raises:
+        UsageError: something is unknown, malformed or missing.
+        GenbenchError: the file can't be read.
+    """
+    values = read_suite(suite) if suite else {}
+    given = {name: value for name, value in flags.items() if value is not None}
+    for name in ("models", "datasets", "metrics"):
+        if name in given:
+            given[name] = split_references(given[name])
+    if "seeds" in given:
+        given["seeds"] = parse_seeds(given["seeds"])
+    values |= given
+    if not values.get("models"):
+        raise UsageError("no models: name some with --models, e.g. --models vae,realnvp (see genbench models)")
+    return make_suite(values, str(suite) if suite else "options")

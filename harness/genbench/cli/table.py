@@ -1,0 +1,40 @@
+"""`genbench table`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FORMATS = ("terminal", "md", "csv", "latex", "html", "json")
+
+
+@click.command("table")
+@click.argument("out", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True, help="The format.")
+@click.option("--sort", metavar="COLUMN", help="Sort rows by this column, best first; -COLUMN for worst first.")
+@click.option("--columns", metavar="NAMES", help="Show only these columns, separated by commas, in this order.")
+def command(out: Path, form: str, sort: str | None, columns: str | None) -> None:
+    """Print the comparison tables of the output folder OUT (default: results), one per protocol.
+
+    \b
+    Examples:
+      genbench table
+      genbench table results --sort fid --columns fid,kid,bits_per_dim
+      genbench table results --format latex > table.tex
+    """
+    from genbench.cli.common import console
+    from genbench.report.formats import render
+    from genbench.report.tables import build_tables
+    from genbench.report.terminal import print_tables
+    from genbench.results.store import Store
+
+    records, skipped = Store(out).read_all()
+    for bad in skipped:
+        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
+    chosen = [name.strip() for name in columns.split(",")] if columns else None
+    tables = build_tables(records, sort=sort, columns=chosen)
+    if form == "terminal":
+        print_tables(tables, console())
+    else:
+        click.echo(render(tables, form).rstrip("\n"))

@@ -1,0 +1,173 @@
+"""From a suite to the runs it means: which there are, which are reused and why, which make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import UsageError
+from genbench.plan.budget import Budget
+from genbench.plan.exchange import Prepared, PreparedDataset, Wanted
+from genbench.plan.references import Reference, parse_references
+from genbench.plan.spec import REFERENCE_FAMILY, REFERENCE_ROWS, RunSpec
+from genbench.plan.suite import Suite
+from genbench.plugins.catalogue import Catalogue
+
+#: What a run is expected to cost beside its training, in seconds, where no record tells.
+OVERHEAD = 8.0
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A model that can't be trained on a dataset, and why."""
+
+    label: str
+    data: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The matrix: every run in the order in which it will be carried out."""
+
+    runs: list[RunSpec]
+    refused: list[Refused]
+
+
+def wanted(suite: Suite, catalogue: Catalogue) -> Wanted:
+    """The suite's references with the targets that the catalogue has for them.
+
+    Raises:
+        UsageError: a reference is malformed, or its name unknown, or it stands twice.
+    """
+    metrics = _references("metric", suite.metrics, catalogue)
+    if not metrics:
+        metrics = [(Reference(name), o.entry.target) for name, o in catalogue.metrics.items() if o.entry.default]
+    names = [reference.name for reference, _ in metrics]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"metric '{name}' is asked for twice: numbers of two settings would share a column")
+    return Wanted(
+        models=_references("model", suite.models, catalogue),
+        datasets=_references("dataset", suite.datasets, catalogue),
+        metrics=metrics,
+        device=suite.device,
+        files=catalogue.files,
+    )
+
+
+def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Prepared]) -> Plan:
+    """The plan of a suite.
+
+    Args:
+        suite: what the user asks for.
+        catalogue: what there is.
+        prepare: `genbench.plan.prepare.prepare`, run where torch may be imported.
+
+    Raises:
+        UsageError: something asked for is unknown or refused, or no model can be trained on any dataset.
+        GenbenchError: a dataset can't be had.
+    """
+    budget = Budget.parse(suite.budget)
+    asked = wanted(suite, catalogue)
+    prepared = prepare(asked)
+    common = {
+        "budget": str(budget),
+        "precision": suite.precision,
+        "device": prepared.device,
+        "select": suite.select,
+        "metrics": prepared.metrics,
+        "metric_targets": {reference.name: target for reference, target in asked.metrics},
+        "files": tuple(str(path) for path in catalogue.files),
+    }
+    runs: list[RunSpec] = []
+    refused: list[Refused] = []
+    for dataset in prepared.datasets:
+        entry = catalogue.datasets[dataset.name].entry
+        here = common | {
+            "dataset": dataset.name,
+            "data": dataset.label,
+            "dataset_config": dataset.config,
+            "dataset_target": entry.target,
+            "view": dataset.view,
+            "fingerprint": dataset.fingerprint,
+            "protocol": _protocol(suite, budget, prepared, dataset),
+        }
+        if prepared.calibrated:
+            runs += [_reference_row(name, here, prepared.versions["genbench"]) for name in REFERENCE_ROWS]
+        for model in prepared.models:
+            if dataset.label in model.refusals:
+                refused.append(Refused(model.label, dataset.label, model.refusals[dataset.label]))
+                continue
+            offer = catalogue.models[model.name]
+            runs += [
+                RunSpec(
+                    model=model.name,
+                    family=offer.entry.family,
+                    label=model.label,
+                    config=model.config,
+                    target=offer.entry.target,
+                    plugin=(_distribution(offer.plugin.source), offer.plugin.version),
+                    seed=seed,
+                    **here,
+                )
+                for seed in suite.seeds
+            ]
+    runs = list({run.key: run for run in runs}.values())
+    if all(run.is_reference for run in runs):
+        first = refused[0]
+        raise UsageError(f"'{first.label}' can't be trained on {first.data}: {first.reason}")
+    return Plan(runs, refused)
+
+
+def expected_seconds(run: RunSpec) -> float | None:
+    """How long a run will take, None where the budget is not in seconds."""
+    if run.is_reference:
+        return OVERHEAD / 2
+    seconds = Budget.parse(run.budget).seconds
+    return None if seconds is None else seconds + OVERHEAD
+
+
+def _references(what: str, texts: Sequence[str], catalogue: Catalogue) -> list[tuple[Reference, str]]:
+    references = [reference for text in texts for reference in parse_references(text)]
+    return [(reference, catalogue.get(what, reference.name).entry.target) for reference in references]
+
+
+def _protocol(suite: Suite, budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> dict[str, Any]:
+    return {
+        "dataset": dataset.name,
+        "dataset_config": dataset.config,
+        "view": dataset.view,
+        "fingerprint": dataset.fingerprint,
+        "budget": str(budget),
+        "precision": suite.precision,
+        "select": suite.select,
+        "hardware": prepared.hardware,
+        "versions": prepared.versions,
+        "metrics": dataset.metrics,
+    }
+
+
+def _reference_row(name: str, common: dict[str, Any], version: str) -> RunSpec:
+    return RunSpec(
+        model=name,
+        family=REFERENCE_FAMILY,
+        label=name,
+        config={},
+        target="",
+        plugin=("genbench", version),
+        seed=0,
+        **common,
+    )
+
+
+def _distribution(source: str) -> str:
+    """A plugin's source without the folder a local file lies in: moving it changes no key."""
+    return Path(source).name
+
+
+def describe(run: RunSpec) -> dict[str, Any]:
+    """A run as plain data, for `--json`."""
+    return asdict(run) | {"key": run.key, "protocol_hash": run.protocol_hash}

@@ -1,0 +1,127 @@
+"""The part of planning that needs torch and the data; it runs in a worker process.
+
+Validates every reference against the class it names, loads every dataset once for its fingerprint, and asks every
+model whether it can be trained on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.data import Dataset, DatasetSource
+from genbench.data.cache import cache_folder
+from genbench.data.views import ViewOptions, apply_view
+from genbench.errors import GenbenchError, UnsupportedData, UsageError, unknown
+from genbench.metrics.base import Metric
+from genbench.model import CAPABILITIES, Model, Sampler
+from genbench.plan.environment import hardware, resolve_device, versions
+from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel, Wanted
+from genbench.plan.references import Reference, changed, reference_text, validate
+from genbench.plugins.catalogue import import_target
+from genbench.plugins.local import import_file
+
+
+def prepare(wanted: Wanted) -> Prepared:
+    """Validate and load what is wanted.
+
+    Raises:
+        UsageError: an option is unknown or refused, or there is no such device.
+        GenbenchError: a target can't be imported, or a dataset can't be had.
+    """
+    for path in wanted.files:
+        import_file(path)
+    device = resolve_device(wanted.device)
+    metrics: dict[str, Metric] = {}
+    for reference, target in wanted.metrics:
+        cls = import_target(target, Metric)
+        metrics[reference.name] = cls(validate(cls.Config, reference, "metric"))
+    models = [(reference, import_target(target, Model)) for reference, target in wanted.models]
+    configs = [validate(cls.Config, reference, "model") for reference, cls in models]
+    loaded = [load_dataset(reference, target) for reference, target in wanted.datasets]
+    return Prepared(
+        models=[
+            PreparedModel(
+                name=reference.name,
+                label=reference_text(reference.name, changed(config)),
+                config=config.model_dump(mode="json"),
+                capabilities=capabilities(cls),
+                refusals={p.label: why for p, dataset in loaded if (why := _refusal(cls, config, dataset))},
+            )
+            for (reference, cls), config in zip(models, configs, strict=True)
+        ],
+        datasets=[
+            PreparedDataset(
+                p.name,
+                p.label,
+                p.config,
+                p.view,
+                dataset.fingerprint,
+                {name: metric.protocol(dataset) for name, metric in metrics.items()},
+            )
+            for p, dataset in loaded
+        ],
+        metrics={name: metric.config.model_dump(mode="json") for name, metric in metrics.items()},
+        device=device,
+        hardware=hardware(device),
+        versions=versions(),
+        calibrated=any(Sampler in metric.requires for metric in metrics.values()),
+    )
+
+
+@dataclass(frozen=True)
+class DatasetReference:
+    """A dataset reference split into the source's own options and the view."""
+
+    name: str
+    label: str
+    config: dict[str, Any]
+    view: dict[str, Any]
+
+
+def load_dataset(reference: Reference, target: str) -> tuple[DatasetReference, Dataset]:
+    """The dataset that a reference names, under its view.
+
+    Raises:
+        UsageError: an option is unknown or refused.
+        GenbenchError: the dataset can't be had.
+    """
+    cls = import_target(target, DatasetSource)
+    own, view_fields = cls.Config.model_fields, ViewOptions.model_fields
+    for name in reference.options:
+        if name not in own and name not in view_fields:
+            raise UsageError(f"dataset '{reference.name}': {unknown('option', name, [*own, *view_fields])}")
+    split = [
+        Reference(reference.name, {k: v for k, v in reference.options.items() if (k in view_fields) == is_view})
+        for is_view in (False, True)
+    ]
+    config = validate(cls.Config, split[0], "dataset")
+    view = validate(ViewOptions, split[1], "dataset")
+    label = reference_text(reference.name, changed(config) | changed(view))
+    try:
+        dataset = apply_view(cls(config, cache_folder()).load(), view)
+    except UsageError:
+        raise
+    except GenbenchError as error:
+        raise GenbenchError(f"dataset '{reference.name}': {error}") from error
+    return DatasetReference(reference.name, label, config.model_dump(mode="json"), changed(view)), dataset
+
+
+def capabilities(cls: type[Model]) -> list[str]:
+    """The names of the capabilities that a model class has."""
+    return [capability.__name__ for capability in CAPABILITIES if issubclass(cls, capability)]
+
+
+def _refusal(cls: type[Model], config: Any, dataset: Dataset) -> str | None:
+    """Why this model can't be trained on this dataset, or None.
+
+    Any other fault of a model is left to its run, which makes a record of it.
+    """
+    try:
+        cls.check_data(dataset.spec)
+        cls(dataset.spec, config)
+    except UnsupportedData as error:
+        return str(error)
+    except Exception:  # noqa: S110  # see the docstring
+        pass
+    return None

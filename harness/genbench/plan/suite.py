@@ -1,0 +1,96 @@
+"""What the user asks for: the flags of `genbench run`, or a TOML file with the same names."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from genbench.errors import GenbenchError, UsageError, unknown
+from genbench.options import Options
+from genbench.plan.spec import Precision, Select
+
+
+class Suite(Options):
+    """Models × datasets × seeds under one budget. References are as in `genbench.plan.references`."""
+
+    models: tuple[str, ...] = Field(description="model references, e.g. vae[latent_dim=2|8]")
+    datasets: tuple[str, ...] = Field(("digits",), description="dataset references, e.g. mnist[binarize=dynamic]")
+    budget: str = Field("30s", description="what each run may spend on training")
+    seeds: tuple[int, ...] = Field((0,), description="a number of seeds, or the seeds themselves")
+    metrics: tuple[str, ...] = Field((), description="metric references; empty for the default ones")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu or cuda:N")
+    precision: Precision = Field("fp32", description="arithmetic of training")
+    select: Select = Field("best", description="which weights are scored: best validation objective, or the last")
+    out: Path = Field(Path("results"), description="the output folder")
+
+    @field_validator("models", "datasets", "metrics", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_or_list(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 1:
+                raise ValueError("there must be at least one seed")
+            return tuple(range(value))
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) != len(value) or min(value) < 0:
+            raise ValueError("seeds must be distinct numbers from 0 on, at least one")
+        return value
+
+
+def make_suite(values: dict[str, Any], where: str) -> Suite:
+    """A suite of these values.
+
+    Raises:
+        UsageError: one is unknown, missing or refused; `where` says where they come from.
+    """
+    for name in values:
+        if name not in Suite.model_fields:
+            raise UsageError(f"{where}: {unknown('key', name, Suite.model_fields)}")
+    try:
+        return Suite.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ").lower()
+        raise UsageError(f"{where}: {name}: {message}") from None
+
+
+def read_suite(path: Path) -> dict[str, Any]:
+    """The values in a suite file.
+
+    Raises:
+        UsageError: it is not TOML.
+        GenbenchError: it can't be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GenbenchError(f"can't read the suite {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no TOML file: {error}") from None
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`3` is three seeds, 0 to 2; `0,7` are these two; `7,` is this one.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(f"malformed seeds '{text}': write a number of seeds (3) or a list of them (0,7)") from None
+    if not numbers or ("," not in text and numbers[0] < 1):
+        raise UsageError(f"malformed seeds '{text}': there must be at least one seed")
+    return tuple(numbers) if "," in text else tuple(range(numbers[0]))

@@ -1,0 +1,48 @@
+"""The hooks a plugin may implement, with `genbench.hookimpl`, each taking any subset of the arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from genbench.plugins.entries import DatasetEntry, MetricEntry, ModelEntry
+
+if TYPE_CHECKING:
+    from genbench.plan.spec import RunSpec
+    from genbench.results.schema import Record
+
+hookspec = pluggy.HookspecMarker("genbench")
+
+
+@hookspec
+def genbench_models() -> Iterable[ModelEntry]:  # type: ignore[empty-body]  # a specification has no body
+    """The models this plugin offers."""
+
+
+@hookspec
+def genbench_datasets() -> Iterable[DatasetEntry]:  # type: ignore[empty-body]  # as above
+    """The datasets this plugin offers."""
+
+
+@hookspec
+def genbench_metrics() -> Iterable[MetricEntry]:  # type: ignore[empty-body]  # as above
+    """The metrics this plugin offers."""
+
+
+@hookspec
+def genbench_run_start(spec: RunSpec) -> None:
+    """A run's process is being started. Called in the parent process, like the two below."""
+
+
+@hookspec
+def genbench_progress(spec: RunSpec, event: dict[str, Any]) -> None:
+    """A run reports how far it is, a few times a second: `event` has `phase` (`"setup"`, `"training"`,
+    `"evaluation"`) and while training `fraction` (of the budget), `seconds`, `steps`, `samples`, `images_per_s` and
+    `scalars`."""
+
+
+@hookspec
+def genbench_run_end(record: Record) -> None:
+    """A run has ended, well or not, and its record is written."""

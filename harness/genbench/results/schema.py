@@ -1,0 +1,155 @@
+"""The record: what one run leaves, as one JSON document, versioned by `schema` and validated on reading."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+Status = Literal["ok", "failed", "diverged", "timeout", "out_of_memory", "killed"]
+#: A run's key names its folder, so nothing but hex digits may pass.
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: Artifacts lie in the run's own folder: a plain file name, never a path.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.[a-z0-9]+$")]
+
+
+class Part(BaseModel):
+    """A part of a record. Unknown fields are refused: they would be somebody else's format."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Spec(Part):
+    """What was run.
+
+    Attributes:
+        model: the model's name, or that of a reference row.
+        label: the model reference with the options that differ from their defaults, e.g. `vae[latent_dim=2]`.
+        config: every option of the model with its value.
+        data: the dataset reference, e.g. `mnist[binarize=dynamic]`.
+    """
+
+    model: str
+    family: str
+    label: str
+    config: dict[str, Any]
+    dataset: str
+    data: str
+    dataset_config: dict[str, Any]
+    view: dict[str, Any]
+    budget: str
+    seed: int
+    precision: str
+    device: str
+    select: Literal["best", "last"]
+    metrics: dict[str, dict[str, Any]]
+
+
+class Value(Part):
+    """One measured number; see `genbench.metrics.Measurement`.
+
+    Attributes:
+        metric: the metric that it answers, e.g. `likelihood` for `bits_per_dim`.
+        protocol: hash of all that must agree before two values may be compared.
+    """
+
+    name: str
+    metric: str
+    value: Finite
+    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    kind: Literal["exact", "lower_bound", "upper_bound", "estimate"]
+    better: Literal["higher", "lower", "neither"]
+    unit: str
+    protocol: str
+    settings: dict[str, Any]
+
+
+class Unmeasured(Part):
+    """A metric that gave no number, with the reason; `names` are the columns that stay empty."""
+
+    metric: str
+    names: list[str]
+    status: Literal["failed", "not_applicable"]
+    reason: str
+
+
+class CurvePoint(Part):
+    """The model at one fraction of its budget, measured off the clock on the validation split.
+
+    Attributes:
+        objective: the model's own training objective on held-out data, by which weights are selected.
+        scalars: what `update` returned last.
+        metrics: quick versions of the metrics, by column name.
+    """
+
+    fraction: Finite
+    seconds: Finite
+    steps: int
+    samples: int
+    objective: Finite | None = None
+    scalars: dict[str, Finite] = {}
+    metrics: dict[str, Finite] = {}
+
+
+class Amount(Part):
+    """A budget, or what was used of it; None where it is not limited or not known."""
+
+    seconds: Finite | None = None
+    steps: int | None = None
+    epochs: Finite | None = None
+    flops: Finite | None = None
+    samples: int | None = None
+    memory_bytes: int | None = None
+
+
+class BudgetUse(Part):
+    """The budget allowed and used."""
+
+    allowed: Amount
+    used: Amount
+
+
+class Failure(Part):
+    """Why a run is not ok."""
+
+    phase: str
+    type: str
+    message: str
+    traceback: str = ""
+    signal: str | None = None
+    exit_code: int | None = None
+    log_tail: str = ""
+
+
+class Record(Part):
+    """What a run leaves.
+
+    Attributes:
+        protocol: all that must agree before numbers may be compared: dataset and fingerprint, view, budget, metric
+            settings, precision, selection, hardware, versions. `protocol_hash` is its hash.
+        selected: which weights were scored: `{"rule": "best" or "last", "fraction": …, "steps": …}`.
+        artifacts: what lies beside the record, by purpose (`checkpoint`, `samples`, …).
+        timing: seconds of `setup`, `training`, `evaluation`, and peak memory in bytes.
+    """
+
+    schema_: Literal[1] = Field(SCHEMA, alias="schema")
+    key: Key
+    status: Status
+    spec: Spec
+    protocol: dict[str, Any]
+    protocol_hash: str
+    capabilities: list[str] = []
+    budget: BudgetUse
+    selected: dict[str, Any] = {}
+    metrics: list[Value] = []
+    unmeasured: list[Unmeasured] = []
+    curve: list[CurvePoint] = []
+    artifacts: dict[str, FileName] = {}
+    timing: dict[str, Finite | int] = {}
+    provenance: dict[str, Any] = {}
+    error: Failure | None = None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -1,0 +1,127 @@
+"""The output folder: `OUT/runs/<key>/record.json`, written whole or not at all, validated on reading."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from genbench.errors import GenbenchError
+from genbench.results.schema import Record
+
+RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A record that could not be read, with the reason."""
+
+    path: Path
+    reason: str
+
+
+class Store:
+    """The records of one output folder."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.runs = out / "runs"
+
+    def folder(self, key: str) -> Path:
+        """The folder of the run with this key; it need not exist."""
+        return self.runs / key
+
+    def path(self, key: str) -> Path:
+        """The record of the run with this key; it need not exist."""
+        return self.folder(key) / RECORD
+
+    def workspace(self, key: str) -> Path:
+        """The folder that a run under way works in; `publish` moves what is in it to the run's own folder."""
+        return self.out / "work" / key
+
+    def prepare(self) -> None:
+        """Make the folder and see that it can be written.
+
+        Raises:
+            GenbenchError: it can't.
+        """
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.runs):
+                pass
+        except OSError as error:
+            raise GenbenchError(f"can't write to the output folder {self.out}: {error.strerror or error}") from None
+
+    def publish(self, record: Record) -> None:
+        """Write a record beside the files in its run's workspace, and move all of them to the run's own folder.
+
+        The record comes last, in one rename: whenever this is cut short, the folder holds the record it held before.
+        """
+        workspace, folder = self.workspace(record.key), self.folder(record.key)
+        workspace.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(workspace / RECORD, record.model_dump_json(by_alias=True, indent=1))
+        files = {path.name: path for path in workspace.iterdir()}
+        for name, path in sorted(files.items(), key=lambda item: item[0] == RECORD):
+            path.replace(folder / name)
+        for path in folder.iterdir():
+            if path.name not in files:
+                path.unlink()
+        shutil.rmtree(workspace, ignore_errors=True)
+
+    def read(self, key: str) -> Record | Skipped | None:
+        """The record of the run with this key, why it can't be read, or None where there is none."""
+        path = self.path(key)
+        return read_record(path) if path.exists() else None
+
+    def read_all(self) -> tuple[list[Record], list[Skipped]]:
+        """Every record of the folder, by key, and those that were skipped.
+
+        Raises:
+            GenbenchError: there is no such folder.
+        """
+        if not self.runs.is_dir():
+            raise GenbenchError(f"no results in {self.out}: it has no folder 'runs'")
+        found = [read_record(path) for path in sorted(self.runs.glob(f"*/{RECORD}"))]
+        return [r for r in found if isinstance(r, Record)], [s for s in found if isinstance(s, Skipped)]
+
+
+def read_record(path: Path) -> Record | Skipped:
+    """The record in this file, or why it can't be read."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        return Skipped(path, f"unreadable: {error.strerror}")
+    except ValueError as error:
+        return Skipped(path, f"no JSON document: {error}")
+    if not isinstance(document, dict) or document.get("schema") != 1:
+        return Skipped(path, "not a genbench record of schema 1")
+    try:
+        record = Record.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Skipped(path, f"not a valid record: {where}: {first['msg']}")
+    if record.key != path.parent.name:
+        return Skipped(path, f"its key {record.key} is not the name of its folder")
+    return record
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the new one, whatever happens in between."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

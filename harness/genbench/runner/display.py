@@ -1,0 +1,130 @@
+"""Live progress: a bar per run on a terminal, plain log lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from genbench.plan.spec import RunSpec
+from genbench.results.schema import Record
+
+#: Seconds between two log lines of one run.
+LOG_INTERVAL = 10.0
+
+
+def make_display(console: Console, total: int) -> Bars | Lines:
+    """Bars if `console` is a terminal, else lines; `total` is the number of runs."""
+    return Bars(console, total) if console.is_terminal else Lines(console, total)
+
+
+class Lines:
+    """Plain log lines: when a run starts, every few seconds, when it ends."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.console = console
+        self.total = total
+        self.count = 0
+        self.last = 0.0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def reused(self, spec: RunSpec, record: Record) -> None:
+        """Say that a record is reused."""
+        self.count += 1
+        self._say(spec, f"reused ({record.key})")
+
+    def started(self, spec: RunSpec) -> None:
+        """Say that a run starts."""
+        self.count += 1
+        self.last = time.monotonic()
+        self._say(spec, "started")
+
+    def event(self, spec: RunSpec, event: dict[str, Any]) -> None:
+        """Say how far a run is, now and then."""
+        if event["phase"] == "training" and "fraction" in event and time.monotonic() - self.last > LOG_INTERVAL:
+            self.last = time.monotonic()
+            self._say(spec, f"{event['fraction']:.0%} of budget, {_training(event)}")
+
+    def ended(self, spec: RunSpec, record: Record) -> None:
+        """Say how a run ended."""
+        self._say(spec, _ending(record))
+
+    def _say(self, spec: RunSpec, text: str) -> None:
+        self.console.print(f"[{self.count}/{self.total}] {spec.title}: {text}", markup=False, highlight=False)
+
+
+class Bars:
+    """A bar per run: budget spent, loss, images/s."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.progress = Progress(
+            TextColumn("{task.fields[place]} {task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[state]}", markup=False),
+            console=console,
+        )
+        self.total = total
+        self.count = 0
+        self.task = TaskID(0)
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def reused(self, spec: RunSpec, record: Record) -> None:
+        """A full bar."""
+        self.started(spec)
+        self.progress.update(self.task, completed=1.0, state=f"reused ({record.key})")
+
+    def started(self, spec: RunSpec) -> None:
+        """A new bar."""
+        self.count += 1
+        place = f"[{self.count}/{self.total}]"
+        self.task = self.progress.add_task(spec.title, total=1.0, place=place, state="starting")
+
+    def event(self, spec: RunSpec, event: dict[str, Any]) -> None:
+        """Move the bar, or say what is being done."""
+        if "fraction" in event:
+            self.progress.update(self.task, completed=event["fraction"], state=_training(event))
+        else:
+            state = f"measuring {event['metric']}" if "metric" in event else event["phase"]
+            self.progress.update(self.task, state=state)
+
+    def ended(self, spec: RunSpec, record: Record) -> None:
+        """Say how the run ended."""
+        if record.status == "ok":
+            self.progress.update(self.task, completed=1.0)
+        self.progress.update(self.task, state=_ending(record))
+
+
+def _training(event: dict[str, Any]) -> str:
+    parts = [f"{event['seconds']:.1f} s", f"{event['steps']} steps"]
+    loss = event["scalars"].get("loss")
+    if loss is not None:
+        parts.append(f"loss {loss:.4g}")
+    if event["images_per_s"] is not None:
+        parts.append(f"{event['images_per_s']:,.0f} images/s")
+    return ", ".join(parts)
+
+
+def _ending(record: Record) -> str:
+    if record.status == "ok":
+        shown = {"bits_per_dim": "bits/dim", "log_likelihood": "nats", "fid": "FID"}
+        values = {value.name: value.value for value in record.metrics}
+        if "bits_per_dim" in values:
+            values.pop("log_likelihood", None)
+        parts = [f"{values[name]:.3f} {unit}" for name, unit in shown.items() if name in values]
+        return ", ".join(["ok", *parts])
+    reason = f": {record.error.type}: {record.error.message}" if record.error else ""
+    return f"{record.status}{reason}"

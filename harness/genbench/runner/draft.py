@@ -1,0 +1,127 @@
+"""A record in the making: filled in as the run goes, so that whatever was reached stands in it."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.plan.budget import Budget
+from genbench.plan.spec import RunSpec
+from genbench.results.schema import (
+    Amount,
+    BudgetUse,
+    CurvePoint,
+    Failure,
+    Record,
+    Spec,
+    Status,
+    Unmeasured,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from genbench.runner.clock import BudgetClock
+
+#: Files that a run may leave, by purpose.
+ARTIFACTS = {
+    "checkpoint": "checkpoint.safetensors",
+    "samples": "samples.png",
+    "reconstructions": "reconstructions.png",
+    "codes": "codes.npz",
+    "log": "log.txt",
+}
+#: How much of a log or a traceback a record keeps, in characters.
+TAIL = 4000
+
+
+class Draft:
+    """What is known of a run so far. Torch-free: the parent makes the record of a run whose process died."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.capabilities: list[str] = []
+        self.used = Amount()
+        self.selected: dict[str, Any] = {}
+        self.metrics: list[Value] = []
+        self.unmeasured: list[Unmeasured] = []
+        self.curve: list[CurvePoint] = []
+        self.artifacts: dict[str, str] = {}
+        self.timing: dict[str, float | int] = {}
+        self.provenance: dict[str, Any] = {}
+        self.error: Failure | None = None
+
+    def use(self, clock: BudgetClock, memory_bytes: int) -> None:
+        """Take over what the clock counted."""
+        self.used = Amount(
+            seconds=clock.seconds,
+            steps=clock.steps,
+            epochs=clock.samples / clock.epoch,
+            flops=clock.flops,
+            samples=clock.samples,
+            memory_bytes=memory_bytes,
+        )
+
+    def use_event(self, event: dict[str, Any]) -> None:
+        """Take over what a progress event says."""
+        self.used = Amount(seconds=event["seconds"], steps=event["steps"], samples=event["samples"])
+
+    def fail(self, error: Exception, phase: str) -> None:
+        """The run raised `error` in `phase`."""
+        self.error = Failure(
+            phase=phase,
+            type=type(error).__name__,
+            message=" ".join(str(error).split()) or "no message",
+            traceback="".join(traceback.format_exception(error))[-TAIL:],
+        )
+
+    def collect_artifacts(self, folder: Path) -> None:
+        """List what lies in the run's folder."""
+        self.artifacts = {purpose: name for purpose, name in ARTIFACTS.items() if (folder / name).exists()}
+
+    def finish(self, status: Status) -> Record:
+        """The record."""
+        spec = self.spec
+        return Record(
+            key=spec.key,
+            status=status,
+            spec=Spec(
+                model=spec.model,
+                family=spec.family,
+                label=spec.label,
+                config=spec.config,
+                dataset=spec.dataset,
+                data=spec.data,
+                dataset_config=spec.dataset_config,
+                view=spec.view,
+                budget=spec.budget,
+                seed=spec.seed,
+                precision=spec.precision,
+                device=spec.device,
+                select=spec.select,
+                metrics=spec.metrics,
+            ),
+            protocol=spec.protocol,
+            protocol_hash=spec.protocol_hash,
+            capabilities=self.capabilities,
+            budget=BudgetUse(allowed=Amount(**Budget.parse(spec.budget).limits()), used=self.used),  # type: ignore[arg-type]  # limits are numbers of the right kind
+            selected=self.selected,
+            metrics=self.metrics,
+            unmeasured=self.unmeasured,
+            curve=self.curve,
+            artifacts=self.artifacts,
+            timing=self.timing,
+            provenance=self.provenance,
+            error=self.error,
+        )
+
+
+def log_tail(path: Path) -> str:
+    """The end of a run's log."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL))
+            return file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,244 @@
+"""The training loop: the same for every model, whatever its `update` does."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from genbench.data.batch import Batch
+from genbench.data.device import DeviceSplit
+from genbench.errors import GenbenchError
+from genbench.metrics.base import seeded
+from genbench.model import Model
+from genbench.plan.budget import Budget
+from genbench.plan.spec import Precision, Select
+from genbench.results.schema import CurvePoint
+from genbench.runner.clock import BudgetClock
+
+#: The curve: fractions of the budget, log-spaced, at which the model is measured off the clock.
+FRACTIONS = tuple(1.5**-i for i in range(9, -1, -1))
+#: Validation data points that the objective is measured on, at most, and at a time.
+VALIDATION_POINTS, VALIDATION_CHUNK = 5000, 500
+#: Data points of the batch that data-dependent initialisation sees, at most.
+SETUP_POINTS = 512
+#: Seconds between two reports of progress.
+HEARTBEAT = 0.2
+#: Seed of every measurement on the curve: the same noise at every point.
+CURVE_SEED = 1234
+
+
+class Diverged(Exception):
+    """Training gave a loss that is not finite."""
+
+
+@dataclass
+class Trained:
+    """What training leaves, beside the model.
+
+    Attributes:
+        selected: which weights the model now has.
+        flops_per_image: floating-point operations of training per data point, None where not counted.
+    """
+
+    clock: BudgetClock
+    curve: list[CurvePoint] = field(default_factory=list)
+    selected: dict[str, Any] = field(default_factory=dict)
+    flops_per_image: float | None = None
+
+
+def train(
+    model: Model,
+    data: DeviceSplit,
+    validation: DeviceSplit,
+    budget: Budget,
+    *,
+    seed: int,
+    precision: Precision,
+    select: Select,
+    emit: Callable[[dict[str, Any]], None],
+    quick: Callable[[Model], dict[str, float]],
+    keep: Callable[[CurvePoint], None],
+) -> Trained:
+    """Train `model` until the budget is spent or it says that it is done; it ends with the selected weights.
+
+    Args:
+        model: on the device.
+        data: what it is trained on.
+        validation: what its objective is measured on.
+        budget: what it may spend.
+        seed: of the order of the data; torch's own generators are the caller's to seed.
+        precision: arithmetic of `update`; everything else is in fp32.
+        select: `"best"` scores the weights with the best validation objective on the curve, where there is one.
+        emit: called with a progress event a few times a second.
+        quick: measures the model in evaluation mode, for the curve.
+        keep: called with every point of the curve.
+
+    Raises:
+        Diverged: the loss is not finite; what `keep` was given stands.
+        GenbenchError: a budget in flops, and a model whose flops can't be counted.
+        Exception: whatever the model raises.
+    """
+    device = data.device
+    generator = torch.Generator().manual_seed(seed)
+    with seeded(seed, device):
+        setup_order = torch.randperm(len(data))[: SETUP_POINTS if model.batch_size else None]
+        first = data.batch(setup_order.to(device))
+    model.train()
+    model.setup(first)
+    size = min(model.batch_size or len(data), len(data))
+    flops = _warm_up(model, Batch(first.x[:size], None if first.y is None else first.y[:size]), precision)
+    if budget.flops is not None and flops is None and set(budget.limits()) <= {"flops", "memory_bytes"}:
+        raise GenbenchError("this model's flops can't be counted: give a budget in seconds, steps or epochs")
+    trained = Trained(BudgetClock(budget, device, len(data), flops), flops_per_image=flops and flops / size)
+    selection = _Selection(model, select)
+    clock = trained.clock
+    pending = list(FRACTIONS)
+    last_report = time.monotonic()
+
+    def point(scalars: dict[str, Tensor]) -> None:
+        model.eval()
+        with seeded(CURVE_SEED, device), torch.no_grad():
+            objective = _objective(model, validation)
+            metrics = quick(model)
+        model.train()
+        reached = CurvePoint(
+            fraction=clock.fraction,
+            seconds=clock.seconds,
+            steps=clock.steps,
+            samples=clock.samples,
+            objective=objective,
+            scalars=_finite(scalars),
+            metrics=metrics,
+        )
+        trained.curve.append(reached)
+        keep(reached)
+        selection.consider(reached)
+
+    batches = data.shuffled(model.batch_size, generator)
+    clock.start()
+    while True:
+        batch = next(batches)
+        with _arithmetic(device, precision):
+            scalars = model.update(batch, clock.fraction)
+        clock.tick(len(batch.x))
+        ended = model.done or clock.spent
+        if time.monotonic() - last_report >= HEARTBEAT or ended:
+            last_report = time.monotonic()
+            emit(_event(clock, scalars))
+        if ended or clock.fraction >= pending[0]:
+            clock.stop()
+            _finite(scalars)
+            point(scalars)
+            if ended:
+                break
+            pending = [fraction for fraction in pending if fraction > clock.fraction]
+            clock.start()
+    trained.selected = selection.restore()
+    model.eval()
+    return trained
+
+
+class _Selection:
+    """Keeps the weights of the best validation objective seen on the curve."""
+
+    def __init__(self, model: Model, select: Select) -> None:
+        self.model = model
+        self.select = select
+        self.best: CurvePoint | None = None
+        self.last: CurvePoint | None = None
+        self.state: dict[str, Tensor] = {}
+
+    def consider(self, point: CurvePoint) -> None:
+        self.last = point
+        if self.select == "last" or point.objective is None:
+            return
+        if self.best is None or self.best.objective is None or point.objective < self.best.objective:
+            self.best = point
+            self.state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def restore(self) -> dict[str, Any]:
+        """Give the model the selected weights, and say which they are."""
+        if self.best is not None:
+            self.model.load_state_dict(self.state)
+        chosen = self.best or self.last
+        assert chosen is not None  # the curve has its last point
+        return {
+            "rule": "best" if self.best else "last",
+            "fraction": chosen.fraction,
+            "steps": chosen.steps,
+            "objective": chosen.objective,
+        }
+
+
+def _objective(model: Model, validation: DeviceSplit) -> float | None:
+    """The mean validation objective over at most `VALIDATION_POINTS` data points."""
+    total, count = 0.0, 0
+    for batch in validation.chunks(VALIDATION_CHUNK):
+        loss = model.validation_loss(batch)
+        if loss is None:
+            return None
+        total += float(loss) * len(batch.x)
+        count += len(batch.x)
+        if count >= VALIDATION_POINTS:
+            break
+    mean = total / count
+    if not math.isfinite(mean):
+        raise Diverged(f"the validation objective is {mean}")
+    return mean
+
+
+def _warm_up(model: Model, batch: Batch, precision: Precision) -> float | None:
+    """One step of a twin, so that nothing is loaded or compiled on the clock; returns the flops of a step.
+
+    A model that asks for the whole training split at once is fitted by one step and not warmed up.
+    """
+    if model.batch_size is None:
+        return None
+    twin = copy.deepcopy(model)
+    device = batch.x.device
+    with seeded(0, device), FlopCounterMode(display=False) as counter, _arithmetic(device, precision):
+        twin.update(batch, 0.0)
+    return float(counter.get_total_flops()) or None
+
+
+def _event(clock: BudgetClock, scalars: dict[str, Tensor]) -> dict[str, Any]:
+    return {
+        "phase": "training",
+        "fraction": clock.fraction,
+        "seconds": clock.seconds,
+        "steps": clock.steps,
+        "samples": clock.samples,
+        "images_per_s": clock.images_per_s,
+        "scalars": _finite(scalars),
+    }
+
+
+def _finite(scalars: dict[str, Tensor]) -> dict[str, float]:
+    """The scalars as numbers.
+
+    Raises:
+        Diverged: one of them is not finite.
+    """
+    values = {name: float(value) for name, value in scalars.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise Diverged(f"{name} is {value}")
+    return values
+
+
+@contextmanager
+def _arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
+    if precision == "bf16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+    else:
+        yield

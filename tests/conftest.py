@@ -1,0 +1,23 @@
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# two processes of two threads each on two cores run many times slower than alone, so tests use one thread
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    missing = pytest.mark.skip(reason="needs the MNIST files: set GENBENCH_DATA to a folder with MNIST/raw")
+    folder = os.environ.get("GENBENCH_DATA")
+    if folder is None or not (Path(folder) / "MNIST" / "raw" / "train-images-idx3-ubyte").exists():
+        for item in items:
+            if "mnist" in item.keywords:
+                item.add_marker(missing)
+
+
+@pytest.fixture(scope="session")
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")

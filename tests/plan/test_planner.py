@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import pytest
+from genbench.errors import UsageError
+from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel
+from genbench.plan.planner import make_plan
+from genbench.plan.spec import REFERENCE_ROWS
+from genbench.plan.suite import Suite
+from genbench.plugins.catalogue import Catalogue
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    return Catalogue.find()
+
+
+def prepared(wanted, **changes):
+    models = [PreparedModel(r.name, str(r), dict(r.options), ["Sampler"], {}) for r, _ in wanted.models]
+    datasets = [PreparedDataset(r.name, str(r), {}, {}, "f" * 16, {"fid": {"n": 10}}) for r, _ in wanted.datasets]
+    found = Prepared(
+        models, datasets, {"fid": {"n": 10}}, "cpu", {"cpu": "x", "threads": 2}, {"genbench": "0"}, True
+    )
+    return replace(found, **changes)
+
+
+def test_the_matrix_is_models_by_datasets_by_seeds_with_reference_rows(catalogue):
+    plan = make_plan(Suite(models=("pca", "ppca"), datasets=("digits", "mnist"), seeds=2), catalogue, prepared)
+    cells = [(run.label, run.data, run.seed) for run in plan.runs if not run.is_reference]
+    assert cells == [(m, d, s) for d in ("digits", "mnist") for m in ("pca", "ppca") for s in (0, 1)]
+    assert [run.label for run in plan.runs if run.is_reference] == [*REFERENCE_ROWS, *REFERENCE_ROWS]
+    assert len({run.key for run in plan.runs}) == len(plan.runs)
+    assert len({run.protocol_hash for run in plan.runs}) == 2
+
+
+def test_without_a_metric_of_samples_there_are_no_reference_rows(catalogue):
+    plan = make_plan(Suite(models=("pca",)), catalogue, lambda w: prepared(w, calibrated=False))
+    assert [run.label for run in plan.runs] == ["pca"]
+
+
+def test_a_run_asked_for_twice_is_run_once(catalogue):
+    plan = make_plan(Suite(models=("pca", "pca")), catalogue, prepared)
+    assert [run.label for run in plan.runs if not run.is_reference] == ["pca"]
+
+
+def test_a_pair_that_makes_no_sense_is_left_out_with_its_reason(catalogue):
+    def refusing(wanted):
+        found = prepared(wanted)
+        return replace(found, models=[replace(found.models[0], refusals={"digits": "needs colour"}), found.models[1]])
+
+    plan = make_plan(Suite(models=("pca", "ppca")), catalogue, refusing)
+    assert [run.label for run in plan.runs if not run.is_reference] == ["ppca"]
+    assert [(cell.label, cell.reason) for cell in plan.refused] == [("pca", "needs colour")]
+    with pytest.raises(UsageError, match="'pca' can't be trained on digits: needs colour"):
+        make_plan(Suite(models=("pca",)), catalogue, lambda w: prepared(w, models=refused_models(w)))
+
+
+def refused_models(wanted):
+    return [replace(model, refusals={"digits": "needs colour"}) for model in prepared(wanted).models]
+
+
+def test_the_key_depends_on_what_is_run_and_on_nothing_else(catalogue):
+    run = make_plan(Suite(models=("pca",)), catalogue, prepared).runs[-1]
+    same = replace(run, files=("/elsewhere.py",), label="other", protocol={})
+    assert same.key == run.key
+    for change in (
+        {"seed": 1},
+        {"config": {"latent_dim": 3}},
+        {"budget": "31s"},
+        {"fingerprint": "0" * 16},
+        {"plugin": ("genbench", "9")},
+        {"device": "cuda:0"},
+        {"precision": "bf16"},
+        {"view": {"binarize": "static"}},
+        {"metrics": {}},
+        {"select": "last"},
+    ):
+        assert replace(run, **change).key != run.key, change
+    assert replace(run, device="cuda:1").key == replace(run, device="cuda:0").key
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        (Suite(models=("pcaa",)), "unknown model 'pcaa': did you mean pca or ppca?"),
+        (Suite(models=("pca",), datasets=("digit",)), "unknown dataset 'digit': did you mean digits?"),
+        (Suite(models=("pca",), metrics=("fdi",)), "unknown metric 'fdi': did you mean fid"),
+        (Suite(models=("pca",), metrics=("fid", "fid[n=5]")), "metric 'fid' is asked for twice"),
+        (Suite(models=("pca",), budget="5x"), "malformed budget '5x'"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest_ones(catalogue, suite, message):
+    with pytest.raises(UsageError) as error:
+        make_plan(suite, catalogue, prepared)
+    assert str(error.value).startswith(message)

@@ -1,0 +1,161 @@
+import json
+import os
+
+import pytest
+from genbench.errors import GenbenchError
+from genbench.results import store as store_module
+from genbench.results.frame import to_frame
+from genbench.results.schema import Amount, BudgetUse, Failure, Record, Spec, Unmeasured, Value
+from genbench.results.store import Skipped, Store
+from pydantic import ValidationError
+
+KEY = "0123456789abcdef"
+
+
+def record(key=KEY, **changes):
+    spec = Spec(
+        model="vae",
+        family="vae",
+        label="vae[latent_dim=2]",
+        config={"latent_dim": 2},
+        dataset="digits",
+        data="digits",
+        dataset_config={},
+        view={},
+        budget="30s",
+        seed=0,
+        precision="fp32",
+        device="cpu",
+        select="best",
+        metrics={},
+    )
+    value = Value(
+        name="fid", metric="fid", value=1.5, stderr=None, kind="estimate", better="lower", unit="", protocol="p", settings={}
+    )
+    fields = {
+        "key": key,
+        "status": "ok",
+        "spec": spec,
+        "protocol": {"dataset": "digits"},
+        "protocol_hash": "abc",
+        "budget": BudgetUse(allowed=Amount(seconds=30), used=Amount(seconds=30.1)),
+        "metrics": [value],
+    }
+    return Record(**(fields | changes))
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path):
+    store = Store(tmp_path)
+    store.publish(record())
+    assert store.read(KEY) == record()
+    assert store.read_all() == ([record()], [])
+    assert not (tmp_path / "work" / KEY).exists()
+
+
+def test_artifacts_move_with_the_record_and_stale_ones_go(tmp_path):
+    store = Store(tmp_path)
+    for name in ("old.png", "samples.png"):
+        store.workspace(KEY).mkdir(parents=True, exist_ok=True)
+        (store.workspace(KEY) / name).write_text("first")
+    store.publish(record())
+    store.workspace(KEY).mkdir(parents=True)
+    (store.workspace(KEY) / "samples.png").write_text("second")
+    store.publish(record(status="failed"))
+    assert sorted(p.name for p in store.folder(KEY).iterdir()) == ["record.json", "samples.png"]
+    assert (store.folder(KEY) / "samples.png").read_text() == "second"
+    assert store.read(KEY).status == "failed"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_is_cut_short_leaves_the_old_record(tmp_path, monkeypatch, step):
+    store = Store(tmp_path)
+    store.publish(record())
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    if step == "fsync":
+        monkeypatch.setattr(store_module.os, "fsync", fail)
+    else:
+        monkeypatch.setattr(store_module.Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store.publish(record(status="failed"))
+    monkeypatch.undo()
+    assert store.read(KEY).status == "ok"
+    assert not [p for p in store.workspace(KEY).iterdir() if p.name.startswith(".record")]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"schema": 1, "key"', "no JSON document"),
+        (b"\xff\xfe", "no JSON document"),
+        (b"[]", "not a genbench record of schema 1"),
+        (b'{"schema": 2}', "not a genbench record of schema 1"),
+        (b'{"schema": 1}', "not a valid record: key: Field required"),
+    ],
+)
+def test_a_bad_record_is_named_and_skipped_and_the_rest_shown(tmp_path, content, reason):
+    store = Store(tmp_path)
+    store.publish(record())
+    other = store.folder("f" * 16)
+    other.mkdir()
+    (other / "record.json").write_bytes(content)
+    records, skipped = store.read_all()
+    assert records == [record()]
+    assert [s.path for s in skipped] == [other / "record.json"]
+    assert skipped[0].reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "../../../etc/passwd"},
+        {"artifacts": {"samples": "../../secret.png"}},
+        {"artifacts": {"samples": "/etc/passwd"}},
+        {"status": "great"},
+        {"surprise": 1},
+    ],
+)
+def test_a_hostile_record_is_refused(tmp_path, change):
+    document = json.loads(record().model_dump_json(by_alias=True)) | change
+    folder = Store(tmp_path).folder(KEY)
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(document))
+    assert isinstance(Store(tmp_path).read(KEY), Skipped)
+
+
+def test_a_record_in_another_s_folder_is_refused(tmp_path):
+    folder = Store(tmp_path).folder("f" * 16)
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(record().model_dump_json(by_alias=True))
+    found = Store(tmp_path).read("f" * 16)
+    assert isinstance(found, Skipped)
+    assert "is not the name of its folder" in found.reason
+
+
+def test_numbers_must_be_finite():
+    with pytest.raises(ValidationError, match="finite"):
+        record(metrics=[record().metrics[0].model_copy(update={"value": float("nan")}).model_dump()])
+
+
+def test_an_absent_or_unwritable_folder_is_named(tmp_path):
+    with pytest.raises(GenbenchError, match="no results in"):
+        Store(tmp_path / "absent").read_all()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GenbenchError, match="can't write to the output folder"):
+        Store(tmp_path / "file").prepare()
+    if os.geteuid() != 0:  # root may write anywhere
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(GenbenchError, match="can't write to the output folder"):
+            Store(tmp_path / "locked").prepare()
+
+
+def test_a_frame_has_a_row_for_every_number_gap_and_empty_record():
+    gap = Unmeasured(metric="likelihood", names=["bits_per_dim", "elbo"], status="not_applicable", reason="no density")
+    failed = record("f" * 16, status="failed", metrics=[], error=Failure(phase="setup", type="E", message="boom"))
+    frame = to_frame([record(unmeasured=[gap]), failed])
+    assert frame["name"].tolist()[:3] == ["fid", "bits_per_dim", "elbo"]
+    assert frame["kind"].tolist()[:3] == ["estimate", "not_applicable", "not_applicable"]
+    assert frame["reason"].tolist()[1:] == ["no density", "no density", "boom"]
+    assert frame["status"].tolist() == ["ok", "ok", "ok", "failed"]

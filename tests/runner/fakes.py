@@ -1,0 +1,107 @@
+"""Models that do what models do when they go wrong, as one local plugin file."""
+
+import os
+import signal
+import time
+
+import genbench
+import torch
+from genbench.model import GradientConfig, GradientModel, Reconstructor
+from pydantic import Field
+from torch import nn
+
+GENBENCH_API = 1
+NAMES = ("fine", "raises", "nan", "exits", "killed", "late", "chatty", "hungry", "slow", "badsetup", "badinit")
+
+
+@genbench.hookimpl
+def genbench_models():
+    for name in NAMES:
+        yield genbench.ModelEntry(name, f"fakes:{name.capitalize()}", family="fake", summary=f"a model that is {name}")
+
+
+class Fine(GradientModel, Reconstructor):
+    """A linear autoencoder of one number."""
+
+    class Config(GradientConfig):
+        """Its options."""
+
+        width: int = Field(1, ge=1, description="numbers in the code")
+
+    def __init__(self, data, config):
+        super().__init__(data, config)
+        self.down = nn.Linear(data.dims, config.width)
+        self.up = nn.Linear(config.width, data.dims)
+        self.register_buffer("updates", torch.zeros(()))
+
+    def reconstruct(self, x):
+        return self.up(self.down(x.flatten(1))).view_as(x)
+
+    def loss(self, batch, progress):
+        if self.training:
+            self.updates += 1
+            self.misbehave()
+        return {"loss": (self.reconstruct(batch.x) - batch.x).square().mean()}
+
+    def misbehave(self):
+        pass
+
+
+class Raises(Fine):
+    def misbehave(self):
+        if self.updates > 5:
+            raise ValueError("<script>it broke</script>")
+
+
+class Nan(Fine):
+    def loss(self, batch, progress):
+        losses = super().loss(batch, progress)
+        return {"loss": losses["loss"] * (float("nan") if self.updates > 5 else 1.0)}
+
+
+class Exits(Fine):
+    def misbehave(self):
+        if self.updates > 5:
+            os._exit(7)
+
+
+class Killed(Fine):
+    def misbehave(self):
+        if self.updates > 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Late(Fine):
+    def reconstruct(self, x):
+        if not self.training and not torch.is_grad_enabled() and self.updates > 19:
+            raise RuntimeError("no reconstructions at the end")
+        return super().reconstruct(x)
+
+    def validation_loss(self, batch):
+        return None
+
+
+class Chatty(Fine):
+    def misbehave(self):
+        print("x" * 100_000)
+
+
+class Hungry(Fine):
+    def misbehave(self):
+        if self.updates > 5:
+            self.hoard = torch.zeros(2**28)
+
+
+class Slow(Fine):
+    def misbehave(self):
+        time.sleep(0.05)
+
+
+class Badsetup(Fine):
+    def setup(self, batch):
+        raise RuntimeError("can't be set up")
+
+
+class Badinit(Fine):
+    def __init__(self, data, config):
+        raise RuntimeError("can't be built")
