@@ -1,8 +1,9 @@
 import subprocess
 import sys
 
-import genbench
 import pytest
+
+import genbench
 from genbench.errors import UsageError
 from genbench.results.frame import COLUMNS
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from genbench.cli import COMMANDS, main
 
 
@@ -51,12 +52,26 @@ def test_help_listings_tables_and_reports_never_import_torch(arguments, finished
 def finished(tmp_path_factory):
     """The output of a short comparison."""
     out = tmp_path_factory.mktemp("finished")
-    assert genbench("run", "-m", "pca,ppca", "-b", "5steps", "--metrics", "likelihood,reconstruction", "-o", str(out)) == 0
+    assert (
+        genbench("run", "-m", "pca,ppca", "-b", "5steps", "--metrics", "likelihood,reconstruction", "-o", str(out)) == 0
+    )
     return out
 
 
 def test_a_run_never_imports_torch_in_the_parent_and_names_what_it_wrote(tmp_path):
-    arguments = ["run", "-m", "pca", "-b", "5steps", "--metrics", "reconstruction", "-o", str(tmp_path), "--device", "cpu"]
+    arguments = [
+        "run",
+        "-m",
+        "pca",
+        "-b",
+        "5steps",
+        "--metrics",
+        "reconstruction",
+        "-o",
+        str(tmp_path),
+        "--device",
+        "cpu",
+    ]
     code = (
         "import sys\nfrom genbench.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"

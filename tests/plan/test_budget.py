@@ -1,8 +1,9 @@
 import pytest
-from genbench.errors import UsageError
-from genbench.plan.budget import Budget
 from hypothesis import given
 from hypothesis import strategies as st
+
+from genbench.errors import UsageError
+from genbench.plan.budget import Budget
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_what_a_budget_says(text, budget):
     ],
 )
 def test_a_malformed_budget_is_refused_naming_what_is_wrong(text, culprit):
-    with pytest.raises(UsageError, match=".") as error:
+    with pytest.raises(UsageError) as error:  # the message is asserted below
         Budget.parse(text)
     assert culprit in str(error.value)
     assert "\n" not in str(error.value)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from genbench.errors import UsageError
 from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel
 from genbench.plan.planner import make_plan
@@ -17,9 +18,7 @@ def catalogue():
 def prepared(wanted, **changes):
     models = [PreparedModel(r.name, str(r), dict(r.options), ["Sampler"], {}) for r, _ in wanted.models]
     datasets = [PreparedDataset(r.name, str(r), {}, {}, "f" * 16, {"fid": {"n": 10}}) for r, _ in wanted.datasets]
-    found = Prepared(
-        models, datasets, {"fid": {"n": 10}}, "cpu", {"cpu": "x", "threads": 2}, {"genbench": "0"}, True
-    )
+    found = Prepared(models, datasets, {"fid": {"n": 10}}, "cpu", {"cpu": "x", "threads": 2}, {"genbench": "0"}, True)
     return replace(found, **changes)
 
 

@@ -1,6 +1,8 @@
 from typing import Literal
 
 import pytest
+from pydantic import Field
+
 from genbench.errors import UsageError
 from genbench.options import Options
 from genbench.plan.references import (
@@ -11,7 +13,6 @@ from genbench.plan.references import (
     split_references,
     validate,
 )
-from pydantic import Field
 
 
 class Config(Options):

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from genbench.errors import GenbenchError, UsageError
 from genbench.plan.suite import make_suite, parse_seeds, read_suite
 
@@ -33,7 +34,7 @@ def test_bad_values_are_refused_naming_the_key(values, message):
 
 
 def test_an_unreadable_or_malformed_file_is_named(tmp_path):
-    with pytest.raises(GenbenchError, match="absent.toml: No such file"):
+    with pytest.raises(GenbenchError, match=r"absent\.toml: No such file"):
         read_suite(tmp_path / "absent.toml")
     bad = tmp_path / "bad.toml"
     bad.write_text("models = [")

@@ -2,8 +2,9 @@ import importlib.metadata
 import textwrap
 import types
 
-import genbench
 import pytest
+
+import genbench
 from genbench.errors import GenbenchError, UsageError
 from genbench.plugins import discovery
 from genbench.plugins.catalogue import Catalogue, import_target
@@ -150,7 +151,7 @@ def test_lifecycle_hooks_of_a_local_file_are_registered_in_this_process(write):
 def test_a_target_must_be_importable_and_of_the_right_kind():
     with pytest.raises(GenbenchError, match="can't import absent:Thing: ModuleNotFoundError"):
         import_target("absent:Thing", object)
-    with pytest.raises(GenbenchError, match="json:JSONDecoder is no subclass of builtins.int"):
+    with pytest.raises(GenbenchError, match=r"json:JSONDecoder is no subclass of builtins\.int"):
         import_target("json:JSONDecoder", int)
 
 

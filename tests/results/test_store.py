@@ -2,12 +2,13 @@ import json
 import os
 
 import pytest
+from pydantic import ValidationError
+
 from genbench.errors import GenbenchError
 from genbench.results import store as store_module
 from genbench.results.frame import to_frame
 from genbench.results.schema import Amount, BudgetUse, Failure, Record, Spec, Unmeasured, Value
 from genbench.results.store import Skipped, Store
-from pydantic import ValidationError
 
 KEY = "0123456789abcdef"
 
@@ -30,7 +31,15 @@ def record(key=KEY, **changes):
         metrics={},
     )
     value = Value(
-        name="fid", metric="fid", value=1.5, stderr=None, kind="estimate", better="lower", unit="", protocol="p", settings={}
+        name="fid",
+        metric="fid",
+        value=1.5,
+        stderr=None,
+        kind="estimate",
+        better="lower",
+        unit="",
+        protocol="p",
+        settings={},
     )
     fields = {
         "key": key,

@@ -4,11 +4,12 @@ import os
 import signal
 import time
 
-import genbench
 import torch
-from genbench.model import GradientConfig, GradientModel, Reconstructor
 from pydantic import Field
 from torch import nn
+
+import genbench
+from genbench.model import GradientConfig, GradientModel, Reconstructor
 
 GENBENCH_API = 1
 NAMES = ("fine", "raises", "nan", "exits", "killed", "late", "chatty", "hungry", "slow", "badsetup", "badinit")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from genbench.cli import main
 from genbench.results.schema import Record
 from genbench.results.store import Store
@@ -108,7 +109,7 @@ def test_the_table_shows_failures_apart_and_escapes_them(campaign, capsys):
 
 
 def test_finished_runs_are_reused_and_failed_ones_redone(campaign, capsys):
-    code, before, out = campaign
+    _, before, out = campaign
     assert run("fine,raises", out) == 3
     assert "fine on digits, seed 0: reused" in capsys.readouterr().err
     after = records(out)
@@ -167,7 +168,7 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(tmp_path):
     workers = processes_mentioning(str(tmp_path))
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=30)
-    assert process.returncode == 130, lines + [rest]
+    assert process.returncode == 130, [*lines, rest]
     assert rest.strip().splitlines()[-1] == "genbench: interrupted"
     found = records(tmp_path)
     assert [label for label in found if found[label].status == "ok"] == ["fine"]

@@ -33,7 +33,7 @@ def command(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
     from genbench.runner.workers import Workers
 
     catalogue = Catalogue.find(plugins)
-    kinds = {"model": catalogue.models, "dataset": catalogue.datasets, "metric": catalogue.metrics}
+    kinds = catalogue.kinds
     what = next((kind for kind, offers in kinds.items() if name in offers), None)
     if what is None:
         raise unknown("model, dataset or metric", name, [n for offers in kinds.values() for n in offers])

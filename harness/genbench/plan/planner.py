@@ -73,7 +73,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     budget = Budget.parse(suite.budget)
     asked = wanted(suite, catalogue)
     prepared = prepare(asked)
-    common = {
+    common: dict[str, Any] = {
         "budget": str(budget),
         "precision": suite.precision,
         "device": prepared.device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,13 +64,18 @@ class Catalogue:
         """The metrics, by name, in the order in which they are measured."""
         return self._offers(MetricEntry, ordered=False)
 
+    @property
+    def kinds(self) -> dict[str, Mapping[str, Offer[Any]]]:
+        """All of them, by kind: `"model"`, `"dataset"`, `"metric"`."""
+        return {"model": self.models, "dataset": self.datasets, "metric": self.metrics}
+
     def get(self, what: str, name: str) -> Offer[Any]:
         """The `what` (`"model"`, `"dataset"`, `"metric"`) with this name.
 
         Raises:
             UsageError: there is none; the message has the nearest names, and the broken plugins if there are any.
         """
-        offers = {"model": self.models, "dataset": self.datasets, "metric": self.metrics}[what]
+        offers = self.kinds[what]
         if name in offers:
             return offers[name]
         error = unknown(what, name, offers)

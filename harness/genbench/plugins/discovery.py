@@ -22,7 +22,7 @@ API_VERSION = 1
 #: Names of plugins to block, separated by commas; the same as `-p no:NAME` for each.
 BLOCK_VARIABLE = "GENBENCH_BLOCK"
 #: The hooks that yield entries, each with the kind of entry.
-ENTRY_HOOKS: dict[str, type] = {
+ENTRY_HOOKS: dict[str, type[ModelEntry] | type[DatasetEntry] | type[MetricEntry]] = {
     "genbench_models": ModelEntry,
     "genbench_datasets": DatasetEntry,
     "genbench_metrics": MetricEntry,

@@ -37,7 +37,7 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     A record's `status` is repeated in its rows. Numbers that could not be had stand with `value` NaN, `kind`
     `"failed"` or `"not_applicable"` and their `reason`; a record without any number has one row with `name` None.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for record in records:
         spec = record.spec
         common = {

@@ -6,8 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
-
 Status = Literal["ok", "failed", "diverged", "timeout", "out_of_memory", "killed"]
 #: A run's key names its folder, so nothing but hex digits may pass.
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -135,7 +133,7 @@ class Record(Part):
         timing: seconds of `setup`, `training`, `evaluation`, and peak memory in bytes.
     """
 
-    schema_: Literal[1] = Field(SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     key: Key
     status: Status
     spec: Spec

@@ -89,10 +89,10 @@ def carry_out(
             records.append(decision.reused)
             continue
         display.started(spec)
-        _tell(lambda spec=spec: hooks.genbench_run_start(spec=spec))
+        _tell(hooks.genbench_run_start, spec=spec)
         record = _run(spec, store, workers, display, hooks, command)
         display.ended(spec, record)
-        _tell(lambda record=record: hooks.genbench_run_end(record=record))
+        _tell(hooks.genbench_run_end, record=record)
         records.append(record)
     return records
 
@@ -149,7 +149,7 @@ def _follow(worker: Worker, spec: RunSpec, draft: Draft, display: Display, hooks
         if "seconds" in event:
             draft.use_event(event)
         display.event(spec, event)
-        _tell(lambda event=event: hooks.genbench_progress(spec=spec, event=event))
+        _tell(hooks.genbench_progress, spec=spec, event=event)
 
 
 def _death(worker: Worker, phase: str, log: Path) -> Failure:
@@ -168,9 +168,9 @@ def _death(worker: Worker, phase: str, log: Path) -> Failure:
     )
 
 
-def _tell(call: Callable[[], Any]) -> None:
-    """Call lifecycle hooks; one that raises is a warning, not the end of the campaign."""
+def _tell(hook: Callable[..., Any], **arguments: Any) -> None:
+    """Call a lifecycle hook; one that raises is a warning, not the end of the campaign."""
     try:
-        call()
+        hook(**arguments)
     except Exception as error:
         warnings.warn(f"a plugin's lifecycle hook failed: {type(error).__name__}: {error}", stacklevel=2)

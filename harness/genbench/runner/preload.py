@@ -5,6 +5,8 @@ Nothing here touches CUDA, and no thread may be left running: a fork would lose 
 
 import torch
 
+import genbench.metrics.distances
+import genbench.metrics.latent
 import genbench.plan.prepare
 import genbench.runner.worker  # noqa: F401  # imported for what it imports
 

@@ -90,15 +90,24 @@ class _Run:
             torch.set_float32_matmul_precision("high")
         draft.provenance = provenance(spec, self.command)
         dataset = self.load()
-        splits = [DeviceSplit(dataset, name, device) for name in ("train", "validation", "test")]
         metrics = {name: self.metric(name) for name in spec.metrics}
         budget = Budget.parse(spec.budget)
         memory = Memory(device, budget.memory_bytes)
         _seed_everything(spec.seed)
-        subject = Subject(None, dataset.spec, dataset, *splits, device=device, seed=spec.seed, folder=self.folder)
+        subject = Subject(
+            model=None,
+            data=dataset.spec,
+            dataset=dataset,
+            train=DeviceSplit(dataset, "train", device),
+            validation=DeviceSplit(dataset, "validation", device),
+            test=DeviceSplit(dataset, "test", device),
+            device=device,
+            seed=spec.seed,
+            folder=self.folder,
+        )
         draft.timing["setup"] = time.perf_counter() - started
         if spec.is_reference:
-            subject.model = reference_row(spec.model, dataset.spec, splits[0], splits[2])
+            subject.model = reference_row(spec.model, dataset.spec, subject.train, subject.test)
             draft.capabilities = ["Sampler"]
             metrics = {name: metric for name, metric in metrics.items() if Sampler in metric.requires}
         else:

@@ -1,0 +1,17 @@
+"""Where downloaded datasets are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """The folder named by the environment variable `GENBENCH_DATA`, else the platform's cache directory.
+
+    It need not exist yet.
+    """
+    chosen = os.environ.get("GENBENCH_DATA")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("genbench"))

@@ -1,0 +1,160 @@
+"""What a comparison table consists of. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from genbench.report.quantities import number, small_number, two_digits
+
+#: The family of the rows that calibrate the columns.
+REFERENCE = "reference"
+#: The one of them that is real data.
+REAL = "real (test split)"
+
+#: What statuses are called where there is little room.
+STATUS_WORDS = {
+    "ok": "ok",
+    "failed": "failed",
+    "diverged": "diverged",
+    "timeout": "timeout",
+    "out_of_memory": "oom",
+    "killed": "killed",
+}
+
+State = Literal["value", "failed", "not_applicable", "absent"]
+Kind = Literal["exact", "lower_bound", "upper_bound", "estimate"]
+Better = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number that is compared.
+
+    Attributes:
+        name: as in `Value.name`.
+        metric: the metric that it answers.
+        main: whether narrow formats show it.
+        comparable: False where its values were measured with different settings: then none is best.
+        decimals: how many to show.
+    """
+
+    name: str
+    metric: str
+    unit: str
+    better: Better
+    main: bool
+    comparable: bool
+    decimals: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is known of one model in one column.
+
+    Attributes:
+        state: a `value`; `failed` (the metric or the run); `not_applicable`; `absent`: it was not asked for.
+        value: mean over the seeds that have one.
+        interval: half-width of the 95% interval: Student's t over seeds where `n` > 1, else 1.96 standard errors
+            over the test data; None where neither is known.
+        kind: that of all seeds, or `estimate` where they are of different kinds.
+        n: number of seeds that have a value.
+        best: no comparable model is better.
+        close: not the best, but its interval and the best's overlap.
+        word: of a failed cell, what became of it: `failed`, `diverged`, `timeout`, `oom`, `killed`.
+        reason: of a cell without a value, why.
+    """
+
+    state: State
+    value: float | None = None
+    interval: float | None = None
+    kind: Kind | None = None
+    n: int = 0
+    best: bool = False
+    close: bool = False
+    word: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model config, over its seeds.
+
+    Attributes:
+        label: unique in its table.
+        keys: of its records, by seed.
+        ok: how many of its runs are ok.
+        statuses: how many runs have which status.
+        cells: by the column's name; for every column of the table at least.
+    """
+
+    label: str
+    model: str
+    family: str
+    keys: tuple[str, ...]
+    ok: int
+    statuses: Mapping[str, int]
+    cells: Mapping[str, Cell]
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it calibrates the columns and is no contender."""
+        return self.family == REFERENCE
+
+    @property
+    def seeds(self) -> str:
+        """`3`, or `2/3` where not every run is ok."""
+        runs = len(self.keys)
+        return str(runs) if self.ok == runs else f"{self.ok}/{runs}"
+
+    @property
+    def fate(self) -> str:
+        """What became of most of its runs, in a word."""
+        return STATUS_WORDS[max(self.statuses, key=lambda status: self.statuses[status])]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A run that is not ok, or a metric that failed in a run that is."""
+
+    label: str
+    seed: int
+    status: str
+    what: str
+    reason: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """All records of one protocol.
+
+    Attributes:
+        title: data, budget, precision, selection, hardware.
+        differs: the fields of the protocol in which the tables built together differ, with this one's values.
+        order: what its rows are sorted by, in words.
+    """
+
+    protocol_hash: str
+    data: str
+    title: str
+    differs: Mapping[str, str]
+    protocol: Mapping[str, Any]
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    problems: Sequence[Problem] = ()
+    order: str = ""
+
+
+def value_text(cell: Cell, column: Column) -> str:
+    """The number of a cell that has one, without its marks: `2.314`."""
+    assert cell.value is not None
+    if cell.interval is not None:
+        return number(cell.value, column.decimals)
+    return small_number(cell.value, two_digits(cell.value, column.decimals))
+
+
+def interval_text(cell: Cell, column: Column) -> str:
+    """The interval of a cell, `±0.012`, or nothing where none is known."""
+    return "" if cell.interval is None else f"±{small_number(cell.interval, column.decimals)}"

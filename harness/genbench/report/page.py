@@ -1,0 +1,231 @@
+"""The report: one HTML file that holds everything and asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from genbench.report import text
+from genbench.report.columns import MEANINGS
+from genbench.report.layout import REAL, Problem, Row, Table, interval_text, value_text
+from genbench.report.pictures import codes, log_tail, picture, png_uri
+from genbench.report.protocols import distinct_values, flatten, one_line, plain
+from genbench.report.tables import build_tables
+
+if TYPE_CHECKING:
+    from genbench.report.plots import Palette, Plot
+    from genbench.results.schema import Record
+    from genbench.results.store import Skipped
+
+TEMPLATES = Path(__file__).parent / "templates"
+#: Distinct values of a provenance field that are shown.
+VALUES = 4
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a `data:` URI, or in its place a `note` why there is none."""
+
+    title: str
+    uri: str | None
+    caption: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The same kind of picture of several models; `without` have none to show."""
+
+    title: str
+    caption: str
+    pictures: list[Picture]
+    without: list[str]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A problem with what its run left behind."""
+
+    problem: Problem
+    traceback: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the page says about one protocol."""
+
+    table: Table
+    highlights: list[tuple[str, str]]
+    plots: list[Picture]
+    galleries: list[Gallery]
+    failures: list[Failure]
+    runs: list[dict[str, str]]
+    protocol: dict[str, str]
+    provenance: dict[str, list[str]]
+
+
+def write_report(records: Iterable[Record], skipped: Sequence[Skipped], out: Path) -> list[Path]:
+    """Write the plots to `OUT/plots` and the page that holds them to `OUT/report.html`; all their paths."""
+    from genbench.report.plots import model_palette, write_plots  # late: brings matplotlib and seaborn
+    from genbench.results.store import write_atomically
+
+    records = list(records)
+    tables = build_tables(records)
+    palette = model_palette(tables)
+    by_key = {record.key: record for record in records}
+    plots: list[Plot] = []
+    sections = []
+    for table in tables:
+        here = {key: by_key[key] for row in table.rows for key in row.keys}
+        section, drawn = _section(table, here, palette, out)
+        sections.append(section)
+        plots += drawn
+    paths = write_plots(plots, out)
+    page = out / "report.html"
+    write_atomically(page, _render(sections, records, skipped))
+    return [*paths, page]
+
+
+def tables_to_html(tables: Sequence[Table]) -> str:
+    """The tables as a fragment of HTML, without style."""
+    return _environment().get_template("fragment.html").render(tables=tables, legend=_legend(tables))
+
+
+def _section(table: Table, records: Mapping[str, Record], palette: Palette, out: Path) -> tuple[Section, list[Plot]]:
+    from genbench.report.plots import draw_codes, draw_plots
+
+    plots = draw_plots(table, records.values(), palette)
+    scatters = []
+    for row in table.rows:
+        record = _first_ok(row, records)
+        arrays = codes(record, out) if record else None
+        if record is not None and arrays is not None:
+            scatters.append((row.label, draw_codes(table, row, arrays, _code_dimension(record))))
+    section = Section(
+        table=table,
+        highlights=text.highlights(table),
+        plots=[Picture(plot.title, png_uri(plot.png), plot.caption) for plot in plots],
+        galleries=[
+            _gallery("samples", "Samples", "Drawn at random, none chosen, beside real test data.", table, records, out),
+            _gallery("reconstructions", "Reconstructions", "Originals above what became of them.", table, records, out),
+            Gallery(
+                "Codes beside PCA",
+                scatters[0][1].caption if scatters else "",
+                [Picture(label, png_uri(plot.png)) for label, plot in scatters],
+                [],
+            ),
+        ],
+        failures=[_failure(problem, records[problem.key], out) for problem in table.problems],
+        runs=[_facts(row, records[key]) for row in table.rows for key in row.keys],
+        protocol={name: one_line(value) for name, value in flatten(table.protocol).items()},
+        provenance=distinct_values(record.provenance for record in records.values()),
+    )
+    return section, [*plots, *(plot for _, plot in scatters)]
+
+
+def _first_ok(row: Row, records: Mapping[str, Record]) -> Record | None:
+    return next((records[key] for key in row.keys if records[key].status == "ok"), None)
+
+
+def _code_dimension(record: Record) -> int | None:
+    found = (value.settings.get("dimension") for value in record.metrics if value.name == "knn_accuracy")
+    return next((dimension for dimension in found if isinstance(dimension, int)), None)
+
+
+def _gallery(purpose: str, title: str, caption: str, table: Table, records: Mapping[str, Record], out: Path) -> Gallery:
+    pictures, without = [], []
+    for row in sorted(table.rows, key=lambda row: row.model != REAL):
+        record = _first_ok(row, records)
+        if row.is_reference and row.model != REAL:
+            continue
+        if record is None:
+            pictures.append(Picture(row.label, None, note=row.fate))
+        elif (uri := picture(record, purpose, out)) is not None:
+            several = f", seed {record.spec.seed}" if len(row.keys) > 1 else ""
+            pictures.append(Picture(f"{row.label}{several}", uri))
+        elif not row.is_reference:
+            without.append(row.label)
+    if not any(picture.uri for picture in pictures):
+        pictures = []
+    return Gallery(title, caption, pictures, without)
+
+
+def _failure(problem: Problem, record: Record, out: Path) -> Failure:
+    error = record.error
+    log = (error.log_tail if error else "") or log_tail(record, out)
+    return Failure(problem, plain(error.traceback) if error else "", plain(log) if record.status != "ok" else "")
+
+
+def _facts(row: Row, record: Record) -> dict[str, str]:
+    """What one run used, for the table of runs."""
+    used = record.budget.used.model_dump(exclude_none=True)
+    times = {f"{name} (s)" if isinstance(value, float) else name: value for name, value in record.timing.items()}
+    selected = {f"weights: {name}": value for name, value in record.selected.items()}
+    facts = {"model": row.label, "seed": record.spec.seed, "status": record.status, **used, **times, **selected}
+    numbers = {name: f"{value:,.6g}" if isinstance(value, float) else value for name, value in facts.items()}
+    return {name: one_line(value) for name, value in (numbers | {"run": record.key}).items()}
+
+
+def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Sequence[Skipped]) -> str:
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    tables = [section.table for section in sections]
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            sections=sections,
+            statuses=Counter(record.status for record in records),
+            skipped=[(str(item.path), plain(item.reason)) for item in skipped],
+            style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+            script=script,
+            script_hash=f"sha256-{digest}",
+            legend=_legend(tables),
+            meanings={name: MEANINGS[name] for name in MEANINGS if _has_column(tables, name)},
+            version=version("genbench"),
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            most_values=VALUES,
+        )
+    )
+
+
+def _legend(tables: Sequence[Table]) -> list[str]:
+    return text.legend(tables, lambda table: table.columns)
+
+
+def _has_column(tables: Iterable[Table], name: str) -> bool:
+    return any(column.name == name for table in tables for column in table.columns)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    helpers: dict[str, Any] = {
+        "marks": text.KIND_MARKS,
+        "close": text.CLOSE,
+        "not_applicable": text.NOT_APPLICABLE,
+        "header": text.header,
+        "value_text": value_text,
+        "interval_text": interval_text,
+        "differs_line": text.differs_line,
+        "problem_text": text.problem_text,
+        "meaning": MEANINGS.get,
+        "plain": plain,
+    }
+    environment.globals.update(helpers)
+    return environment

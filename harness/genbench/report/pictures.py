@@ -1,0 +1,58 @@
+"""What runs left beside their records: pictures, codes, logs. A file that is missing or broken is simply not there."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genbench.results.schema import Record
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def png_uri(png: bytes) -> str:
+    """The picture as a `data:` URI."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def picture(record: Record, purpose: str, out: Path) -> str | None:
+    """The PNG that a run left for this purpose, as a `data:` URI."""
+    content = _artifact(record, purpose, out)
+    return png_uri(content) if content is not None and content.startswith(_PNG) else None
+
+
+def codes(record: Record, out: Path) -> dict[str, Any] | None:
+    """The arrays of a run's `codes` artifact."""
+    import numpy as np
+
+    content = _artifact(record, "codes", out)
+    if content is None:
+        return None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = dict(arrays)
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None
+    planes = [found.get(name) for name in ("code_2d", "pca_2d")]
+    return found if "y" in found and all(p is not None and p.shape == (len(found["y"]), 2) for p in planes) else None
+
+
+def _artifact(record: Record, purpose: str, out: Path) -> bytes | None:
+    name = record.artifacts.get(purpose)
+    if name is None:
+        return None
+    try:
+        return (out / "runs" / record.key / name).read_bytes()
+    except OSError:
+        return None
+
+
+def log_tail(record: Record, out: Path, lines: int = 40) -> str:
+    """The last lines of a run's log."""
+    content = _artifact(record, "log", out)
+    return "" if content is None else "\n".join(content.decode(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,129 @@
+"""What all plots share: colours, axes, labels, files."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genbench.report.layout import Cell, Column, Row, Table
+from genbench.report.protocols import one_line
+from genbench.report.text import NOT_APPLICABLE, wrapped
+
+#: Pixels per inch of the files.
+RESOLUTION = 130
+#: Labels are wrapped at this many characters.
+LABEL_WIDTH = 30
+#: An axis is logarithmic where the largest value is more than this many times the smallest.
+LOG_RATIO = 20
+
+GREY = "0.45"
+RED = "#b3261e"
+
+Colour = tuple[float, float, float]
+Palette = Mapping[str, Colour]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A finished plot: its file name under `OUT/plots`, what it shows, and the PNG."""
+
+    file: str
+    title: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A plot that is not yet rendered."""
+
+    figure: Figure
+    title: str
+    caption: str
+
+
+def colours(count: int) -> list[Colour]:
+    """Colours that the colour-blind can tell apart, as long as there are enough of them."""
+    safe = sns.color_palette("colorblind")
+    return list(safe[:count] if count <= len(safe) else sns.color_palette("husl", count))
+
+
+def finished(drawing: Drawing, table: Table, name: str) -> Plot:
+    """The drawing rendered, with the file name that this plot of this table has."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label may be in any script
+        drawing.figure.savefig(buffer, format="png", dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
+    file = f"{slug(table.data)}-{slug(table.protocol_hash[:8])}-{name}.png"
+    return Plot(file, drawing.title, drawing.caption, buffer.getvalue())
+
+
+def models(table: Table) -> list[Row]:
+    """The rows without those that calibrate."""
+    return [row for row in table.rows if not row.is_reference]
+
+
+def column_of(table: Table, name: str) -> Column | None:
+    """The table's column of this name."""
+    return next((column for column in table.columns if column.name == name), None)
+
+
+def value_of(row: Row, column: Column) -> float | None:
+    """The number of a row in a column, if it has one."""
+    return row.cells[column.name].value
+
+
+def new_axes(table: Table, height: float) -> tuple[Figure, Axes]:
+    """A figure with axes of this height in inches, titled with the data."""
+    figure = Figure(figsize=(6, height))
+    ax = figure.subplots()
+    name_data(ax, table)
+    return figure, ax
+
+
+def name_data(ax: Axes, table: Table) -> None:
+    """Say above the axes what data this is about."""
+    ax.set_title(display(table.data), loc="left", fontsize="small", color=GREY)
+
+
+def name_rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Name all rows of a bar plot, those without a bar as well."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set_ylabel("")
+    ax.grid(visible=False, axis="y")
+
+
+def legend_outside(ax: Axes, title: str | None = None, markerscale: float = 1) -> None:
+    """Move the legend to the right of the axes, where it hides nothing."""
+    sns.move_legend(ax, "center left", bbox_to_anchor=(1.02, 0.5), title=title, frameon=False, markerscale=markerscale)
+
+
+def row_height(rows: Sequence[Row]) -> float:
+    """Inches that a row of a bar plot needs for the longest label."""
+    return 0.26 + 0.17 * max(display(row.label).count("\n") + 1 for row in rows)
+
+
+def draw_gap(ax: Axes, position: int, cell: Cell) -> None:
+    """Say in place of a bar why there is none."""
+    failed = cell.state == "failed"
+    text, colour = (cell.word, RED) if failed else (f"{NOT_APPLICABLE} not applicable", GREY)
+    ax.text(0.01, position, text, transform=ax.get_yaxis_transform(), va="center", fontsize="small", color=colour)
+
+
+def display(label: str) -> str:
+    """The label wrapped, with nothing in it that matplotlib would take for a formula or for a hidden entry."""
+    text = wrapped(label, LABEL_WIDTH).replace("$", r"\$")
+    return f"\N{THIN SPACE}{text}" if text.startswith("_") else text
+
+
+def slug(text: str) -> str:
+    """A file name's worth of the text: letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", one_line(text)).strip("-")[:60] or "unnamed"

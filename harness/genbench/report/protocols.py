@@ -1,0 +1,83 @@
+"""What a protocol is called, and in what several of them differ."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genbench.results.schema import Record
+
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_HASH = re.compile(r"[0-9a-f]{17,}")
+
+
+def plain(text: str) -> str:
+    """The text without terminal escapes (colours in a log) and control characters; tabs and newlines are kept."""
+    return _CONTROL.sub("", text)
+
+
+def one_line(value: Any) -> str:
+    """Any JSON value as one line of text."""
+    if isinstance(value, str):
+        return " ".join(plain(value).split())
+    if isinstance(value, Mapping):
+        return ", ".join(f"{one_line(str(name))} {one_line(item)}" for name, item in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return " ".join(one_line(item) for item in value) or "–"
+    return json.dumps(value)
+
+
+def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def differences(protocols: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """For each protocol its values of the fields in which not all agree, by dotted name; `–` where it has no such
+    field. Long hashes are cut to 12 digits."""
+    flat = [{name: one_line(value) for name, value in flatten(protocol).items()} for protocol in protocols]
+    names = dict.fromkeys(name for protocol in flat for name in protocol)
+    split = [name for name in names if len({protocol.get(name) for protocol in flat}) > 1]
+    return [{name: _short(protocol.get(name, "–")) for name in split} for protocol in flat]
+
+
+def _short(text: str) -> str:
+    return _HASH.sub(lambda match: f"{match[0][:12]}…", text)
+
+
+def heading(record: Record) -> list[str]:
+    """What was held fixed for this record: data, budget, precision, selection, hardware."""
+    spec = record.spec
+    hardware = record.protocol.get("hardware")
+    return [
+        one_line(spec.data),
+        f"budget {one_line(spec.budget)}",
+        one_line(spec.precision),
+        f"{spec.select} weights",
+        _hardware(hardware) if isinstance(hardware, Mapping) and hardware else one_line(spec.device),
+    ]
+
+
+def _hardware(parts: Mapping[str, Any]) -> str:
+    """The device's name, then what else is known of it: `Some CPU, 2 threads`."""
+    first, *others = [(name, value) for name, value in parts.items() if value is not None]
+    rest = [f"{value} {name}" if isinstance(value, int) else f"{name} {one_line(value)}" for name, value in others]
+    return ", ".join([one_line(first[1]), *rest])
+
+
+def distinct_values(documents: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The distinct values of every dotted field, one value where all documents agree."""
+    values: dict[str, dict[str, None]] = {}
+    for document in documents:
+        for name, value in flatten(document).items():
+            values.setdefault(name, {})[one_line(value)] = None
+    return {name: list(found) for name, found in values.items()}

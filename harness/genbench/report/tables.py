@@ -1,0 +1,196 @@
+"""Comparison tables: one per protocol, aggregated over seeds. Plain data; `formats` and `terminal` show it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from genbench.errors import unknown
+from genbench.report.columns import ORDER, in_order, is_main
+from genbench.report.layout import STATUS_WORDS, Cell, Column, Problem, Row, Table
+from genbench.report.protocols import differences, heading, one_line
+from genbench.report.quantities import NORMAL_95, decimals_for, mean, t_interval
+from genbench.report.ranking import mark_best, natural, order_text, rank
+
+if TYPE_CHECKING:
+    from genbench.results.schema import Record, Value
+
+
+def build_tables(
+    records: Iterable[Record], *, sort: str | None = None, columns: Sequence[str] | None = None
+) -> list[Table]:
+    """The comparison tables of these records, one per protocol.
+
+    Args:
+        records: in any order.
+        sort: a column by which rows are sorted, best first, or with `-` before it worst first; where neither is
+            better, smallest first. Rows without a value come last. Without it rows are sorted by label. Reference
+            rows always stand below the models.
+        columns: the columns to show, in this order; without it those that any record has.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.protocol_hash, []).append(record)
+    found = {name for group in groups.values() for record in group for name in _names(record)}
+    for name in [*(columns or []), *([sort.removeprefix("-")] if sort else [])]:
+        if name not in found and name not in ORDER:
+            raise unknown("column", name, found or ORDER)
+    ordered = sorted(groups.values(), key=lambda group: (natural(group[0].spec.data), natural(group[0].spec.budget)))
+    differing = differences([group[0].protocol for group in ordered])
+    return [_table(group, sort, columns, differs) for group, differs in zip(ordered, differing, strict=True)]
+
+
+def _names(record: Record) -> list[str]:
+    return [value.name for value in record.metrics] + [name for gap in record.unmeasured for name in gap.names]
+
+
+def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None, differs: Mapping[str, str]) -> Table:
+    by, worst_first = (sort.removeprefix("-"), sort.startswith("-")) if sort else ("", False)
+    found = in_order(name for record in records for name in _names(record))
+    names = list(dict.fromkeys([*found, *(chosen or []), *([by] if by else [])]))
+    main = {name for name in names if is_main(name, names)} if chosen is None else set(chosen)
+    columns = {name: _column(name, records, main=name in main) for name in names}
+    groups = _groups(records)
+    rows = [_row(label, group, columns.values()) for label, group in groups.items()]
+    columns = {name: _with_decimals(column, rows) for name, column in columns.items()}
+    for column in columns.values():
+        rows = mark_best(rows, column)
+    rows.sort(key=lambda row: (row.is_reference, natural(row.label)))
+    if by:
+        rows.sort(key=lambda row: (row.is_reference, *rank(row.cells[by], columns[by], worst_first)))
+    return Table(
+        protocol_hash=records[0].protocol_hash,
+        data=records[0].spec.data,
+        title=" · ".join(heading(records[0])),
+        differs=differs,
+        protocol=records[0].protocol,
+        columns=[columns[name] for name in (found if chosen is None else chosen)],
+        rows=rows,
+        problems=[problem for row in rows for problem in _problems(row.label, groups[row.label])],
+        order=order_text(columns[by], worst_first) if by else "",
+    )
+
+
+def _groups(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records that differ in nothing but the seed, in its order, by a label that no two groups share."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for (label, config), same in _by_config(records).items():
+        plugins = list(dict.fromkeys(plugin for record in same if (plugin := _plugin(record))))
+        for record in same:
+            # a process that died early could not say which plugin it ran
+            plugin = _plugin(record) or (plugins[0] if plugins else "")
+            groups.setdefault((label, plugin, config), []).append(record)
+    return {_distinct(identity, groups): group for identity, group in groups.items()}
+
+
+def _by_config(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in sorted(records, key=lambda record: (record.spec.seed, record.key)):
+        identity = (one_line(record.spec.label), json.dumps(record.spec.config, sort_keys=True))
+        found.setdefault(identity, []).append(record)
+    return found
+
+
+def _plugin(record: Record) -> str:
+    plugin = record.provenance.get("plugin") or {}
+    return " ".join(one_line(part) for part in plugin.values()) if isinstance(plugin, Mapping) else one_line(plugin)
+
+
+def _distinct(identity: tuple[str, ...], groups: Iterable[tuple[str, ...]]) -> str:
+    """As little of label, plugin and config as tells this group from the others."""
+    for length in (1, 2):
+        if sum(other[:length] == identity[:length] for other in groups) == 1:
+            break
+    else:
+        length = 3
+    return " · ".join(part for part in identity[:length] if part)
+
+
+def _column(name: str, records: Iterable[Record], *, main: bool) -> Column:
+    values = [value for record in records for value in record.metrics if value.name == name]
+    gaps = [gap for record in records for gap in record.unmeasured if name in gap.names]
+    sources = [value.metric for value in values] + [gap.metric for gap in gaps]
+    return Column(
+        name=name,
+        metric=sources[0] if sources else "",
+        unit=values[0].unit if values else "",
+        better=values[0].better if values else "neither",
+        main=main,
+        comparable=len({value.protocol for value in values}) <= 1,
+        decimals=0,
+    )
+
+
+def _row(label: str, group: Sequence[Record], columns: Iterable[Column]) -> Row:
+    ok = [record for record in group if record.status == "ok"]
+    spec = group[0].spec
+    return Row(
+        label=label,
+        model=spec.model,
+        family=spec.family,
+        keys=tuple(record.key for record in group),
+        ok=len(ok),
+        statuses=Counter(record.status for record in group),
+        cells={column.name: _cell(column, group, ok) for column in columns},
+    )
+
+
+def _cell(column: Column, group: Sequence[Record], ok: Sequence[Record]) -> Cell:
+    if not ok:
+        status = Counter(record.status for record in group).most_common(1)[0][0]
+        errors = [record.error.message for record in group if record.error]
+        return Cell("failed", word=STATUS_WORDS[status], reason=errors[0] if errors else "")
+    values = [value for record in ok for value in record.metrics if value.name == column.name]
+    if values:
+        return _aggregate(values)
+    gaps = [gap for record in ok for gap in record.unmeasured if column.name in gap.names]
+    if gaps:
+        gap = min(gaps, key=lambda gap: gap.status != "failed")
+        return Cell(gap.status, word="failed" if gap.status == "failed" else "", reason=gap.reason)
+    if any(column.metric in record.spec.metrics for record in ok):
+        return Cell("not_applicable", reason=f"{column.metric} has no such number for it")
+    return Cell("absent")
+
+
+def _aggregate(values: Sequence[Value]) -> Cell:
+    numbers = [value.value for value in values]
+    stderr = values[0].stderr
+    if len(numbers) > 1:
+        interval: float | None = t_interval(numbers)
+    else:
+        interval = None if stderr is None else NORMAL_95 * stderr
+    kinds = {value.kind for value in values}
+    kind = kinds.pop() if len(kinds) == 1 else "estimate"
+    return Cell("value", mean(numbers), interval, kind, len(numbers))
+
+
+def _with_decimals(column: Column, rows: Iterable[Row]) -> Column:
+    """The column with decimals that suit its models' numbers; reference rows may be of another magnitude."""
+    cells = [row.cells[column.name] for row in rows if not row.is_reference]
+    values = [cell.value for cell in cells if cell.value is not None]
+    intervals = [cell.interval for cell in cells if cell.interval is not None]
+    return replace(column, decimals=decimals_for(values, intervals))
+
+
+def _problems(label: str, group: Iterable[Record]) -> list[Problem]:
+    problems = []
+    for record in group:
+        seed, key = record.spec.seed, record.key
+        if record.status != "ok":
+            error = record.error
+            phase = error.phase if error else ""
+            reason = f"{error.type}: {error.message}" if error else "no reason is known"
+            problems.append(Problem(label, seed, STATUS_WORDS[record.status], phase, reason, key))
+        else:
+            problems += [
+                Problem(label, seed, "failed", f"metric {gap.metric}", gap.reason, key)
+                for gap in record.unmeasured
+                if gap.status == "failed"
+            ]
+    return problems

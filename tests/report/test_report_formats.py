@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from genbench.errors import UsageError
+from genbench.report.formats import render, write_tables
+from genbench.report.tables import build_tables
+from genbench.report.terminal import print_tables
+
+
+class Cells(HTMLParser):
+    """The table cells of a document as `(class, text)`, and all tags that occur."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.rows: list[list[tuple[str, str]]] = []
+        self.tags: set[str] = set()
+        self.inside = False
+        self.feed(document)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append((dict(attrs).get("class") or "", ""))
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.inside:
+            kind, text = self.rows[-1][-1]
+            self.rows[-1][-1] = (kind, text + data)
+
+
+def shown(tables, width: int, *, terminal: bool = True) -> str:
+    console = Console(width=width, force_terminal=terminal, no_color=True, file=io.StringIO(), highlight=False)
+    print_tables(tables, console)
+    return re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())
+
+
+def test_unknown_format():
+    with pytest.raises(UsageError, match="unknown format 'markdwon'"):
+        render([], "markdwon")
+
+
+@pytest.mark.parametrize("output", ["md", "csv", "latex", "html", "json"])
+def test_every_format_renders_no_tables(output):
+    assert isinstance(render([], output), str)
+
+
+def test_csv_is_tidy_with_full_precision(records, nasty):
+    lines = list(csv.DictReader(io.StringIO(render(build_tables(records), "csv"))))
+
+    by_label = {(line["label"], line["budget"]): line for line in lines}
+    vae = by_label["vae[latent_dim=16]", "30s"]
+    assert float(vae["bits_per_dim"]) == pytest.approx((2.02 + 2.05 + 2.01) / 3, rel=1e-15)
+    assert (vae["bits_per_dim_kind"], vae["bits_per_dim_n"], vae["status"]) == ("upper_bound", "3", "ok:3")
+    assert by_label["ae", "30s"]["bits_per_dim_kind"] == "not_applicable"
+    assert by_label["realnvp", "30s"]["reconstruction_mse_kind"] == "failed"
+    assert by_label["dcgan", "30s"]["status"] == "diverged:1"
+    assert by_label["vae[latent_dim=2]", "5s"]["fid_kind"] == ""
+    assert (nasty, "30s") in by_label
+    assert len({line["protocol"] for line in lines}) == 2
+
+
+def test_json_says_all_that_a_table_knows(records):
+    tables = json.loads(render(build_tables(records), "json"))
+
+    rows = {row["label"]: row for row in tables[1]["rows"]}
+    assert rows["vae[latent_dim=16]"]["cells"]["bits_per_dim"]["best"] is True
+    assert rows["ae"]["cells"]["bits_per_dim"]["reason"] == "it has no density"
+    assert tables[1]["protocol"]["hardware"] == {"cpu": "Some CPU @ 2 GHz", "threads": 2}
+    assert [problem["label"] for problem in tables[1]["problems"]] == ["dcgan", "realnvp"]
+
+
+def test_markdown_keeps_its_columns_whatever_a_label_holds(records, nasty):
+    text = render(build_tables(records), "md")
+
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    widths = [len(re.split(r"(?<!\\)\|", line)) for line in rows]
+    assert len(set(widths[:4])) == len(set(widths[4:])) == 1
+    assert f"`` {nasty.replace('|', chr(92) + '|')} ``" in text
+    assert "**≤2.027 ±0.052**" in text
+    assert "| diverged |" in text
+    assert text.count("### digits") == 2
+    assert "Differs from the other tables: budget = 5s" in text
+
+
+def test_latex_escapes_labels_and_balances(records):
+    text = render(build_tables(records), "latex")
+
+    assert r"\textless{}script\textgreater{}" in text
+    assert r"\$a\_1\$\&\textbackslash{}" in text
+    assert r"\textbf{$\leq$2.027 $\pm$0.052}" in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+    assert not set(text) & set("≤≥±†↑↓–·")
+
+
+def test_html_escapes_everything(records, nasty):
+    text = render(build_tables(records), "html")
+    cells = Cells(text)
+
+    assert "script" not in cells.tags
+    assert [row for row in cells.rows if row[0][1] == nasty]
+    vae = next(row for row in cells.rows if len(row) > 4 and row[0][1] == "vae[latent_dim=16]")
+    assert vae[2] == ("number best", "≤2.027 ±0.052")
+    states = {kind for row in cells.rows for kind, _ in row}
+    assert {"number failed", "number missing", ""} <= states
+
+
+def test_html_shows_all_columns(records):
+    table = build_tables(records)[1]
+
+    heads = Cells(render([table], "html")).rows[0]
+    arrows = {"higher": "↑", "lower": "↓", "neither": ""}
+    assert [text for _, text in heads[2:]] == [
+        column.name + f"{column.unit} {arrows[column.better]}".strip() for column in table.columns
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_terminal_is_never_overrun(records, width):
+    tables = build_tables(records)
+    text = shown(tables, width)
+
+    grid = [line for line in text.splitlines() if line.startswith(("vae", "ae", "─", "realnvp  "))]
+    assert len(grid) >= 6
+    assert max(len(line) for line in grid) <= width
+    assert "bits_per_dim" in text
+    assert re.search(r"not shown here: .*parameters", text)
+
+
+def test_the_terminal_shows_brackets_as_they_are(records):
+    text = shown(build_tables(records), 160)
+
+    assert "vae[latent_dim=16]" in text
+    assert "dcgan seed 0: diverged in training: Diverged: the loss is nan at step 312" in text
+
+
+def test_a_file_gets_all_main_columns(records):
+    text = shown(build_tables(records), 80, terminal=False)
+
+    assert "sample_" in text
+    assert "not shown here: log_likelihood, elbo, knn_accuracy, probe_accuracy, parameters" in text
+
+
+def test_the_legend_explains_what_occurs_and_nothing_else(record, number):
+    exact = build_tables([record("a", [number("parameters", 3.0)])])
+    bound = build_tables([record("a", [number("bits_per_dim", 3.0, stderr=0.1)])])
+
+    assert "bound" not in shown(exact, 120)
+    assert "≤ an upper bound" in shown(bound, 120)
+    assert "1.96 standard errors" in shown(bound, 120)
+    assert "Student" not in shown(bound, 120)
+
+
+def test_terminal_escapes_of_others_are_not_passed_on(record):
+    table = build_tables([record("a\x1b[31mb\x07", {"fid": 1.0})])
+
+    assert "ab" in shown(table, 100)
+    for output in ("md", "csv", "latex", "html"):
+        assert "\x1b" not in render(table, output)
+
+
+def test_write_tables(records, tmp_path):
+    paths = write_tables(records, tmp_path)
+
+    assert [path.name for path in paths] == ["table.csv", "table.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv", "table.md"]
+    assert paths[1].read_text(encoding="utf-8") == render(build_tables(records), "md")

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "pandas", "seaborn", "matplotlib", "scipy", "jinja2", "rich", "sklearn"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ("import genbench.report", set()),
+        ("import genbench.report.tables, genbench.report.formats, genbench.report.files", set()),
+        ("import genbench.report.terminal", {"rich"}),
+        ("import genbench.report.page, genbench.report.plots", HEAVY - {"torch", "sklearn"}),
+    ],
+)
+def test_importing_brings_nothing_it_need_not(statement, allowed):
+    code = f"import sys; {statement}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert set(done.stdout.split()) <= allowed

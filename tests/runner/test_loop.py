@@ -1,0 +1,161 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from genbench.data import Dataset, DataSpec, Split
+from genbench.data.device import DeviceSplit
+from genbench.errors import GenbenchError
+from genbench.model import Model, ModelConfig
+from genbench.plan.budget import Budget
+from genbench.runner.loop import FRACTIONS, Diverged, train
+
+CPU = torch.device("cpu")
+SPEC = DataSpec((2,), "continuous")
+
+
+def splits(n=64):
+    rng = np.random.default_rng(0)
+    parts = [Split(rng.normal(size=(n, 2)).astype(np.float32)) for _ in range(3)]
+    dataset = Dataset("noise", SPEC, *parts, family="noise")
+    return DeviceSplit(dataset, "train", CPU), DeviceSplit(dataset, "validation", CPU)
+
+
+class Counter(Model):
+    """Counts its updates; its validation loss is a function of the count."""
+
+    def __init__(self, batch_size=16, objective=None, until=math.inf, fails_at=math.inf):
+        super().__init__(SPEC, ModelConfig())
+        self.batch_size = batch_size
+        self.count = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self.objective = objective
+        self.until = until
+        self.fails_at = fails_at
+        self.seen = []
+        self.progress = []
+        self.setup_batch = None
+
+    def setup(self, batch):
+        self.setup_batch = batch.x
+
+    def update(self, batch, progress):
+        self.count += 1
+        self.seen.append(batch.x)
+        self.progress.append(progress)
+        self.done = bool(self.count >= self.until)
+        return {"loss": torch.tensor(float("nan")) if self.count >= self.fails_at else self.count.detach().clone()}
+
+    def validation_loss(self, batch):
+        return None if self.objective is None else torch.tensor(self.objective(float(self.count)))
+
+
+def run(model, budget="100steps", **changes):
+    data, validation = splits()
+    curve, events = [], []
+    options = {"seed": 0, "precision": "fp32", "select": "best", "quick": lambda _: {}} | changes
+    trained = train(model, data, validation, Budget.parse(budget), emit=events.append, keep=curve.append, **options)
+    return trained, curve, events
+
+
+def test_the_curve_has_a_point_at_every_fraction_of_the_budget():
+    trained, curve, events = run(Counter(), "1000steps")
+    assert [point.steps for point in curve] == [math.ceil(1000 * fraction) for fraction in FRACTIONS]
+    assert trained.curve == curve
+    assert trained.clock.steps == 1000
+    assert events[-1]["fraction"] == 1.0
+    assert events[-1]["scalars"] == {"loss": 1000.0}
+
+
+def test_progress_goes_from_zero_to_one():
+    model = Counter()
+    run(model, "100steps")
+    assert model.progress == pytest.approx(np.arange(100) / 100)
+
+
+def test_the_weights_of_the_best_validation_objective_are_scored():
+    model = Counter(objective=lambda count: (count - 30) ** 2)
+    trained, curve, _ = run(model)
+    best = min(curve, key=lambda point: point.objective)
+    assert trained.selected == {"rule": "best", "fraction": best.fraction, "steps": 30, "objective": 0.0}
+    assert model.count == 30
+    assert not model.training
+
+
+@pytest.mark.parametrize(("objective", "select"), [(None, "best"), (lambda count: count, "last")])
+def test_without_an_objective_or_on_demand_the_last_weights_are_scored(objective, select):
+    model = Counter(objective=objective)
+    trained, _, _ = run(model, select=select)
+    assert trained.selected["rule"] == "last"
+    assert model.count == 100
+
+
+def test_a_model_that_says_it_is_done_stops_the_clock():
+    model = Counter(batch_size=None, until=1)
+    trained, curve, _ = run(model, "60s")
+    assert trained.clock.steps == 1
+    assert len(curve) == 1
+    assert len(model.seen[0]) == 64
+    assert trained.clock.seconds < 1
+
+
+def test_warm_up_changes_neither_the_model_nor_its_random_numbers():
+    model = Counter()
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    run(model, "1steps", quick=lambda _: {"drawn": float(torch.rand(()))})
+    assert model.count == 1
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_loss_that_is_not_finite_is_divergence_and_keeps_the_curve():
+    model = Counter(fails_at=50)
+    data, validation = splits()
+    curve = []
+    with pytest.raises(Diverged, match="loss is nan"):
+        train(
+            model,
+            data,
+            validation,
+            Budget(steps=100),
+            seed=0,
+            precision="fp32",
+            select="best",
+            emit=lambda event: None,
+            quick=lambda _: {},
+            keep=curve.append,
+        )
+    assert [point.steps for point in curve] == [math.ceil(100 * fraction) for fraction in FRACTIONS if fraction < 0.5]
+
+
+def test_the_order_of_the_data_depends_on_the_seed_alone():
+    models = [Counter() for _ in range(3)]
+    for model, seed in zip(models, (1, 1, 2), strict=True):
+        torch.rand(int(torch.randint(1, 9, ())))  # whatever was drawn before
+        run(model, "8steps", seed=seed)
+    first, same, other = (torch.stack(model.seen) for model in models)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+    epoch = first[:4].reshape(64, 2)
+    assert torch.equal(epoch.sort(0).values, splits()[0].x().sort(0).values)
+
+
+def test_a_budget_in_flops_needs_a_model_whose_flops_can_be_counted():
+    with pytest.raises(GenbenchError, match="flops can't be counted"):
+        run(Counter(), "1e6flop")
+
+
+def test_flops_are_counted_on_one_step():
+    class Linear(Counter):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 3, bias=False)
+
+        def update(self, batch, progress):
+            self.layer(batch.x)
+            return super().update(batch, progress)
+
+    trained, _, _ = run(Linear(), "1920flop")
+    assert trained.flops_per_image == 2 * 2 * 3  # a multiplication and an addition for each weight
+    assert trained.clock.steps == 10
