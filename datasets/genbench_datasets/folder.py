@@ -72,9 +72,7 @@ def _image_names(root: Path) -> list[Path]:
     names = [path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
     if len(names) < MIN_IMAGES:
         found = f"{len(names)} images" if names else "no images"
-        raise GenbenchError(
-            f"{root} holds {found} ({', '.join(sorted(SUFFIXES))}); at least {MIN_IMAGES} are needed"
-        )
+        raise GenbenchError(f"{root} holds {found} ({', '.join(sorted(SUFFIXES))}); at least {MIN_IMAGES} are needed")
     return sorted(names, key=lambda name: hashlib.sha256(name.as_posix().encode()).digest())
 
 

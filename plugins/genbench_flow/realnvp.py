@@ -158,10 +158,10 @@ class ConvConditioner(nn.Sequential):
             nn.PixelUnshuffle(block),
             nn.Conv2d(channels * block**2, width, 3, padding=1),
             Bias((width, rows // block, columns // block)),
-            nn.Dropout(dropout),
+            nn.Dropout2d(dropout),
             *(ResidualBlock(width) for _ in range(depth)),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            nn.Dropout2d(dropout),
             _zeroed(last),
             nn.PixelShuffle(block),
         )

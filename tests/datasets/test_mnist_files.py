@@ -42,7 +42,7 @@ def contents() -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let the small files pass for MNIST, except where a test is about the real ones."""
-    if "mnist" not in request.keywords:
+    if request.node.get_closest_marker("mnist") is None:
         contents = request.getfixturevalue("contents")
         monkeypatch.setattr(MNIST, "checksums", {name: md5(content) for name, content in contents.items()})
         monkeypatch.setattr(MNIST, "validation", 10)

@@ -288,6 +288,7 @@ def test_inception_sees_eight_bit_rgb(tmp_path: Path, monkeypatch: pytest.Monkey
     assert torch.allclose(features, expected.double(), rtol=1e-3, atol=1e-4 * expected.abs().max().item())
     assert (features[0] - features[1]).abs().max() > 0.01 * features.abs().max()
     assert torch.equal(extractor(grey.repeat(1, 3, 1, 1)), features)
-    assert torch.equal(extractor(grey + 0.4 / 255), features)  # rounded, not cut off; and clipped at white
+    for shift in (-0.4 / 255, 0.4 / 255):  # rounded, not cut off; and clipped at black and white
+        assert torch.equal(extractor(grey + shift), features)
     with pytest.raises(NotApplicable, match="inception takes images of 1 or 3 channels"):
         extractor(torch.zeros(2, 2))

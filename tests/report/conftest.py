@@ -255,11 +255,6 @@ def fill_folder() -> Callable[[Path, list[Record]], Path]:
     return fill
 
 
-@pytest.fixture
-def out(tmp_path: Path, records: list[Record]) -> Path:
-    return fill(tmp_path / "out", records)
-
-
 def fill(out: Path, records: list[Record]) -> Path:
     """Make `out` an output folder of these records with what their runs left."""
     store = Store(out)

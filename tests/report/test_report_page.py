@@ -90,33 +90,34 @@ def test_pictures_stand_beside_real_data(page):
     assert page.count("data:image/png") == 5 + 4 + 2 + 2
 
 
-def test_broken_and_missing_files_are_simply_not_shown(records, out):
-    for path in out.glob("runs/*/*.png"):
-        path.write_bytes(b"<svg onload=alert(1)>")
-    for path in out.glob("runs/*/codes.npz"):
-        path.write_bytes(b"PK\x03\x04 truncated")
+def test_broken_and_missing_files_are_simply_not_shown(records, fill_folder, tmp_path):
+    runs = [record for record in records if record.spec.label == "realnvp"]
+    fill_folder(tmp_path, runs)
+    folder = Store(tmp_path).folder(runs[0].key)
+    (folder / "samples.png").write_bytes(b"<svg onload=alert(1)>")
+    (folder / "reconstructions.png").unlink()
+    (folder / "codes.npz").write_bytes(b"PK\x03\x04 truncated")
 
-    write_report(records, [], out)
+    paths = write_report(runs, [], tmp_path)
 
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png") == 5
+    page = paths[-1].read_text(encoding="utf-8")
+    assert page.count("data:image/png") == len(paths) - 1 == 4
     assert "<svg" not in page
 
 
-def test_the_first_seed_that_is_ok_is_shown(record, out, tmp_path):
+def test_the_first_seed_that_is_ok_is_shown(record, fill_folder, tmp_path):
+    samples = {"samples": "samples.png"}
     runs = [
-        record("vae", {"fid": 1.0}, seed=0, status="killed"),
-        record("vae", {"fid": 1.0}, seed=1, artifacts={"samples": "samples.png"}),
+        record("vae", {"fid": 1.0}, seed=0, status="killed", artifacts=samples),
+        record("vae", {"fid": 1.0}, seed=1, artifacts=samples),
+        record("vae", {"fid": 1.0}, seed=2, artifacts=samples),
     ]
-    source = next(out.glob("runs/*/samples.png"))
-    for run in runs:
-        folder = Store(tmp_path).folder(run.key)
-        folder.mkdir(parents=True)
-        shutil.copy(source, folder)
+    fill_folder(tmp_path, runs)
 
     write_report(runs, [], tmp_path)
 
-    assert "<figcaption>vae, seed 1</figcaption>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r"<figcaption>([^<]+)</figcaption>", page) == ["vae, seed 1"]
 
 
 def test_a_log_is_read_where_the_record_has_none(record, tmp_path):
@@ -137,20 +138,17 @@ def test_no_records(tmp_path):
     assert "There are no records." in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_write_all_names_what_it_wrote(records, out):
-    paths = write_all(records, [], out)
+def test_write_all_names_what_it_wrote_and_costs_little(records, fill_folder, tmp_path, report):
+    fill_folder(tmp_path, records)
 
+    started = time.process_time()
+    paths = write_all(records, [], tmp_path)
+
+    assert time.process_time() - started < 4
     assert all(path.is_file() for path in paths)
     assert [path.name for path in paths[:2]] == ["table.csv", "table.md"]
     assert paths[-1].name == "report.html"
     assert sum(path.parent.name == "plots" for path in paths) == 7
-
-
-def test_a_report_costs_little(records, out, report):
-    started = time.process_time()
-    write_report(records, [], out)
-
-    assert time.process_time() - started < 4
 
 
 def test_a_browser_shows_it(report, tmp_path, nasty):

@@ -24,8 +24,9 @@ def command(suite: Path | None, plugins: tuple[str, ...], force: bool, as_json: 
     from genbench.cli.suite import suite_from
     from genbench.plan.planner import describe, expected_seconds
     from genbench.runner.session import Session
+    from genbench.runner.workers import PLANNING
 
-    session = Session.open(suite_from(suite, flags), plugins, force)
+    session = Session.open(suite_from(suite, flags), plugins, force, PLANNING)
     expected = [None if d.reused else expected_seconds(d.spec) for d in session.decisions]
     if as_json:
         print_json(

@@ -30,7 +30,7 @@ def command(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
     """
     from genbench.errors import unknown
     from genbench.plugins.catalogue import Catalogue
-    from genbench.runner.workers import Workers
+    from genbench.runner.workers import PLANNING, Workers
 
     catalogue = Catalogue.find(plugins)
     kinds = catalogue.kinds
@@ -38,7 +38,7 @@ def command(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
     if what is None:
         raise unknown("model, dataset or metric", name, [n for offers in kinds.values() for n in offers])
     offer = kinds[what][name]
-    found = Workers().call("genbench.plan.describe:describe", what, offer.entry.target, catalogue.files)
+    found = Workers(PLANNING).call("genbench.plan.describe:describe", what, offer.entry.target, catalogue.files)
     head = {
         "name": name,
         "kind": what,

@@ -73,7 +73,7 @@ class DeviceSplit:
             return raw.clone()  # a model may write into its batch
         x = raw.float().div_(self._top)
         # the same distribution as torch.bernoulli(x), at a quarter of its time
-        return torch.rand_like(x).le_(0.5) if self._redraw else x
+        return torch.rand_like(x).lt_(x) if self._redraw else x
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:

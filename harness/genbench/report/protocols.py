@@ -70,8 +70,13 @@ def heading(record: Record) -> list[str]:
 def _hardware(parts: Mapping[str, Any]) -> str:
     """The device's name, then what else is known of it: `Some CPU, 2 threads`."""
     first, *others = [(name, value) for name, value in parts.items() if value is not None]
-    rest = [f"{value} {name}" if isinstance(value, int) else f"{name} {one_line(value)}" for name, value in others]
-    return ", ".join([one_line(first[1]), *rest])
+    return ", ".join(
+        [one_line(first[1]), *(_count(*part) if isinstance(part[1], int) else one_line(part) for part in others)]
+    )
+
+
+def _count(name: str, value: int) -> str:
+    return f"{value} {name.removesuffix('s') if value == 1 else name}"
 
 
 def distinct_values(documents: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

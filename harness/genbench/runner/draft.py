@@ -104,7 +104,7 @@ class Draft:
             protocol=spec.protocol,
             protocol_hash=spec.protocol_hash,
             capabilities=self.capabilities,
-            budget=BudgetUse(allowed=Amount(**Budget.parse(spec.budget).limits()), used=self.used),  # type: ignore[arg-type]  # limits are numbers of the right kind
+            budget=BudgetUse(allowed=Amount(**Budget.parse(spec.budget).limits()), used=self.used),
             selected=self.selected,
             metrics=self.metrics,
             unmeasured=self.unmeasured,

@@ -14,7 +14,7 @@ from genbench.plugins.catalogue import Catalogue
 from genbench.results.schema import Record
 from genbench.results.store import Store
 from genbench.runner.campaign import Decision, Display, carry_out, decide
-from genbench.runner.workers import Workers
+from genbench.runner.workers import RUNNING, Workers
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Session:
     decisions: list[Decision]
 
     @classmethod
-    def open(cls, suite: Suite, plugins: Sequence[str], force: bool) -> Session:
+    def open(cls, suite: Suite, plugins: Sequence[str], force: bool, preload: str = RUNNING) -> Session:
         """Validate everything and plan; nothing on disk is changed.
 
         Raises:
@@ -37,7 +37,7 @@ class Session:
             GenbenchError: a dataset can't be had.
         """
         catalogue = Catalogue.find(plugins)
-        workers = Workers()
+        workers = Workers(preload)
         plan = make_plan(suite, catalogue, lambda wanted: workers.call("genbench.plan.prepare:prepare", wanted))
         store = Store(suite.out)
         return cls(suite, catalogue, workers, store, plan, decide(plan.runs, store, force))

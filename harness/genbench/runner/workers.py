@@ -18,6 +18,7 @@ from genbench.errors import GenbenchError
 
 #: How long a worker that was asked to end may take before it is killed, in seconds.
 GRACE = 3.0
+PLANNING, RUNNING = "genbench.plan.describe", "genbench.runner.preload"
 
 
 class Worker:
@@ -41,16 +42,19 @@ class Worker:
 class Workers:
     """Starts worker processes.
 
+    Args:
+        preload: the module that the fork server imports; `PLANNING` starts sooner, `RUNNING` has all that a run needs.
+
     Raises:
         GenbenchError: this is itself a worker that is only just importing the main script, which then calls
             `genbench.run` without the usual `if __name__ == "__main__":` around it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str) -> None:
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             raise GenbenchError('a script that calls genbench.run must do so under if __name__ == "__main__":')
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["genbench.runner.preload"])
+        self._context.set_forkserver_preload([preload])
 
     def start(self, target: str, *arguments: Any, log: Path | None = None) -> Worker:
         """Start `target` (`"module:function"`) as `function(connection, *arguments)` in a process of its own.
