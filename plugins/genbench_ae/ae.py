@@ -63,7 +63,7 @@ class AE(GradientModel, Encoder, Reconstructor):
         super().check_data(data)
         check_compressible(data)
 
-    def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:  # noqa: ARG002  # nothing to schedule
+    def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:  # nothing to schedule
         error = self.decoder(self.encoder(batch.x)) - batch.x
         return {"loss": error.square().flatten(1).sum(1).mean()}
 

@@ -42,7 +42,7 @@ class PCA(Model, Encoder, Reconstructor):
         super().check_data(data)
         check_compressible(data)
 
-    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:  # noqa: ARG002  # one step is all
+    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:  # one step is all
         mean, covariance = moments(batch.x.flatten(1))
         values, axes = principal_axes(covariance, len(self.components))
         self.mean.copy_(mean)

@@ -67,7 +67,7 @@ class PPCA(Model, Density, Sampler, Encoder, Reconstructor):
         super().check_data(data)
         check_compressible(data)
 
-    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:  # noqa: ARG002  # one step is all
+    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:  # one step is all
         mean, covariance = moments(self._bin_centres(batch.x.flatten(1)))
         if self.data.levels is not None:
             covariance.diagonal().add_(1 / (12 * self.data.levels**2))
@@ -84,14 +84,14 @@ class PPCA(Model, Density, Sampler, Encoder, Reconstructor):
         u = batch.x if self.data.levels is None else dequantize(batch.x, self.data.levels)
         return self._log_volume() - self.log_prob(u).mean()
 
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # noqa: ARG002  # the density has no classes
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # the density has no classes
         centred = x.flatten(1).double() - self.mean
         coordinates = centred @ self.components.T
         rest = (centred - coordinates @ self.components).square().sum(1)
         distance = (coordinates.square() / self.variances).sum(1) + rest / self.noise
         return -0.5 * (distance + self._log_det() + self.data.dims * math.log(2 * math.pi))
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:  # noqa: ARG002  # as above
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:  # as above
         z = torch.randn(n, len(self.components), dtype=torch.float64, device=self.mean.device)
         e = torch.randn(n, self.data.dims, dtype=torch.float64, device=self.mean.device)
         u = (self._expand(z) + self.noise.sqrt() * e).float().view(n, *self.data.shape)

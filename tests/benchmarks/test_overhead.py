@@ -59,7 +59,5 @@ def test_a_budget_of_60_s_overshoots_by_at_most_one_percent_or_one_step(benchmar
     used = record["budget"]["used"]
     over = used["seconds"] - 60
     benchmark.extra_info |= {"overshoot_s": over, "step_s": used["seconds"] / used["steps"]}
-    print(
-        f"\na 60 s budget is overshot by {over:.4f} s; one step takes {used['seconds'] / used['steps']:.4f} s"
-    )
+    print(f"\na 60 s budget is overshot by {over:.4f} s; one step takes {used['seconds'] / used['steps']:.4f} s")
     assert 0 <= over <= max(0.6, used["seconds"] / used["steps"])

@@ -13,6 +13,8 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from genbench.results.store import Skipped
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -101,6 +103,12 @@ def console(**options: Any) -> Console:
     if not made.is_terminal:
         made = Console(highlight=False, width=200, **options)
     return made
+
+
+def warn_of_skipped(skipped: Iterable[Skipped]) -> None:
+    """Name the records that could not be read."""
+    for bad in skipped:
+        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
 
 
 def print_json(value: Any) -> None:

@@ -17,11 +17,10 @@ def command(out: Path) -> None:
       genbench report
       genbench report sweep
     """
+    from genbench.cli.common import warn_of_skipped
     from genbench.report.files import write_all
     from genbench.results.store import Store
 
-    records, skipped = Store(out).read_all()
-    for bad in skipped:
-        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
-    for path in write_all(records, skipped, out):
+    warn_of_skipped(Store(out).read_all()[1])
+    for path in write_all(out):
         click.echo(path)

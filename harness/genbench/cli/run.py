@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.common import console, suite_options
+from genbench.cli.common import console, suite_options, warn_of_skipped
 
 if TYPE_CHECKING:
     from genbench.results.schema import Record
+    from genbench.runner.session import Session
 
 SOME_NOT_OK, NONE_OK = 3, 4
 
@@ -43,7 +44,7 @@ def command(suite: Path | None, plugins: tuple[str, ...], force: bool, **flags: 
     for cell in session.plan.refused:
         out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)
     records = session.carry_out(partial(make_display, console(stderr=True)))
-    _present(session.store.out, records)
+    _present(session, records)
     return exit_code(records)
 
 
@@ -55,20 +56,16 @@ def exit_code(records: list[Record]) -> int:
     return SOME_NOT_OK if any(record.status == "ok" for record in models) else NONE_OK
 
 
-def _present(out: Path, records: list[Record]) -> None:
+def _present(session: Session, records: list[Record]) -> None:
     """Print the tables that the runs belong to, and write and name the files."""
-    from genbench.report.files import write_all
     from genbench.report.tables import build_tables
     from genbench.report.terminal import print_tables
-    from genbench.results.store import Store
 
-    everything, skipped = Store(out).read_all()
+    everything, skipped = session.store.read_all()
     protocols = {record.protocol_hash for record in records}
     screen = console()
     print_tables(build_tables([record for record in everything if record.protocol_hash in protocols]), screen)
-    for bad in skipped:
-        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
-    written = write_all(everything, skipped, out)
-    screen.print(f"records: {out / 'runs'}", markup=False)
-    for path in written:
+    warn_of_skipped(skipped)
+    screen.print(f"records: {session.store.runs}", markup=False)
+    for path in session.workers.call("genbench.report.files:write_all", session.store.out):
         screen.print(f"{path.suffix.lstrip('.')}: {path}", markup=False)

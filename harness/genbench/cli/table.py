@@ -23,15 +23,14 @@ def command(out: Path, form: str, sort: str | None, columns: str | None) -> None
       genbench table results --sort fid --columns fid,kid,bits_per_dim
       genbench table results --format latex > table.tex
     """
-    from genbench.cli.common import console
+    from genbench.cli.common import console, warn_of_skipped
     from genbench.report.formats import render
     from genbench.report.tables import build_tables
     from genbench.report.terminal import print_tables
     from genbench.results.store import Store
 
     records, skipped = Store(out).read_all()
-    for bad in skipped:
-        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
+    warn_of_skipped(skipped)
     chosen = [name.strip() for name in columns.split(",")] if columns else None
     tables = build_tables(records, sort=sort, columns=chosen)
     if form == "terminal":

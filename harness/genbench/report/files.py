@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genbench.report.formats import write_tables
-
-if TYPE_CHECKING:
-    from genbench.results.schema import Record
-    from genbench.results.store import Skipped
+from genbench.results.store import Store
 
 
-def write_all(records: Sequence[Record], skipped: Sequence[Skipped], out: Path) -> list[Path]:
-    """Write the CSV and Markdown tables, the plots and the HTML report; their paths."""
+def write_all(out: Path) -> list[Path]:
+    """Write the CSV and Markdown tables, the plots and the HTML report of an output folder; their paths.
+
+    Plotting takes a lot of memory for a process that only watches others: `genbench run` calls this in one of its own.
+
+    Raises:
+        GenbenchError: there is no such folder.
+    """
     from genbench.report.page import write_report  # late: brings jinja2
 
+    records, skipped = Store(out).read_all()
     return [*write_tables(records, out), *write_report(records, skipped, out)]

@@ -48,7 +48,7 @@ class Draft:
         self.curve: list[CurvePoint] = []
         self.artifacts: dict[str, str] = {}
         self.timing: dict[str, float | int] = {}
-        self.provenance: dict[str, Any] = {}
+        self.provenance: dict[str, Any] = {"plugin": {"distribution": spec.plugin[0], "version": spec.plugin[1]}}
         self.error: Failure | None = None
 
     def use(self, clock: BudgetClock, memory_bytes: int) -> None:

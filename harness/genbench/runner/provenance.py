@@ -20,7 +20,6 @@ def provenance(spec: RunSpec, command: list[str]) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "git": git_state(Path(__file__).parent),
-        "plugin": {"distribution": spec.plugin[0], "version": spec.plugin[1]},
         "versions": versions() | {"python": platform.python_version()},
         "cuda": torch.version.cuda if spec.device.startswith("cuda") else None,
         "gpu": torch.cuda.get_device_name(spec.device) if spec.device.startswith("cuda") else None,

@@ -88,7 +88,7 @@ class _Run:
         device = torch.device(spec.device)
         if spec.precision == "tf32":
             torch.set_float32_matmul_precision("high")
-        draft.provenance = provenance(spec, self.command)
+        draft.provenance |= provenance(spec, self.command)
         dataset = self.load()
         metrics = {name: self.metric(name) for name in spec.metrics}
         budget = Budget.parse(spec.budget)
