@@ -1,0 +1,151 @@
+"""Restricted Boltzmann machine (Smolensky 1986), trained by persistent contrastive divergence (Tieleman 2008)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from genbench.model import (
+    Batch,
+    DataSpec,
+    Encoder,
+    Model,
+    ModelConfig,
+    Reconstructor,
+    Sampler,
+    Unnormalized,
+)
+
+#: Pixel frequencies are kept this far from 0 and 1, so that their logits are finite.
+MARGIN = 0.01
+
+
+class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
+    """p(v, h) = exp(-E(v, h))/Z with E(v, h) = -v·b - h·c - v·W h, over binary v and h.
+
+    The gradient of log p(v) is the difference of the statistics v h^T, v and h between data and model (Hinton 2002,
+    section 3). Those of the data have h in closed form; those of the model come from chains that persist between
+    updates, each moved by `gibbs_steps` of block Gibbs sampling (Tieleman 2008). In both, h is replaced by its mean
+    given v, which lowers the variance. The step size falls linearly to zero over the budget, so that the chains can
+    follow the model.
+
+    There is no validation objective: the normaliser Z is unknown, and neither reconstruction error nor pseudo-likelihood
+    follows the likelihood.
+
+    The path of `Unnormalized` scales W and c by beta and moves the visible biases from those of the data's pixel
+    frequencies to b (Salakhutdinov & Murray 2008, section 4.1.2, with the base-rate model as its start).
+    """
+
+    class Config(ModelConfig):
+        """Options of `rbm`."""
+
+        batch_size: int = Field(100, ge=1, description="data points per update")
+        hidden: int = Field(256, ge=1, description="hidden units")
+        learning_rate: float = Field(0.05, gt=0, description="step size at the start; it falls linearly to zero")
+        momentum: float = Field(0.5, ge=0, lt=1, description="share of the last step that is taken again")
+        weight_decay: float = Field(1e-4, ge=0, description="pull of the weights W to zero")
+        gibbs_steps: int = Field(1, ge=1, description="steps of block Gibbs sampling per update")
+        chains: int = Field(200, ge=1, description="persistent chains")
+        sampling_steps: int = Field(1000, ge=1, description="Gibbs steps from a persistent chain to a sample")
+
+    kinds: ClassVar[tuple[str, ...]] = ("binary",)
+    config: Config
+    base_bias: Tensor
+    persistent: Tensor
+
+    def __init__(self, data: DataSpec, config: Config) -> None:
+        super().__init__(data, config)
+        self.batch_size = config.batch_size
+        # changed in place by `update`: there is no autograd here
+        self.weight = nn.Parameter(0.01 * torch.randn(data.dims, config.hidden), requires_grad=False)
+        self.visible_bias = nn.Parameter(torch.zeros(data.dims), requires_grad=False)
+        self.hidden_bias = nn.Parameter(torch.zeros(config.hidden), requires_grad=False)
+        self.register_buffer("base_bias", torch.zeros(data.dims))
+        self.register_buffer("persistent", torch.bernoulli(torch.full((config.chains, data.dims), 0.5)))
+        self._velocity: list[Tensor] = []
+
+    @torch.no_grad()
+    def setup(self, batch: Batch) -> None:
+        """Visible biases from the pixels' frequencies (Hinton 2010, section 8.1), and chains that start there."""
+        v = batch.x.flatten(1)
+        frequency = v.mean(0).clamp(MARGIN, 1 - MARGIN)
+        self.base_bias.copy_(torch.logit(frequency))
+        self.visible_bias.copy_(self.base_bias)
+        self.persistent.copy_(torch.bernoulli(frequency.expand_as(self.persistent)))
+
+    @torch.no_grad()
+    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        v = batch.x.flatten(1)
+        for _ in range(self.config.gibbs_steps):
+            self.persistent.copy_(self._gibbs(self.persistent, 1.0))
+        data_hidden, model_hidden = self.hidden_mean(v), self.hidden_mean(self.persistent)
+        gradients = [
+            v.T @ data_hidden / len(v)
+            - self.persistent.T @ model_hidden / len(self.persistent)
+            - self.config.weight_decay * self.weight,
+            v.mean(0) - self.persistent.mean(0),
+            data_hidden.mean(0) - model_hidden.mean(0),
+        ]
+        if not self._velocity:
+            self._velocity = [torch.zeros_like(gradient) for gradient in gradients]
+        rate = self.config.learning_rate * (1.0 - progress)
+        parameters = (self.weight, self.visible_bias, self.hidden_bias)
+        for parameter, velocity, gradient in zip(parameters, self._velocity, gradients, strict=True):
+            velocity.mul_(self.config.momentum).add_(gradient, alpha=rate)
+            parameter.add_(velocity)
+        # the difference of free energies has the likelihood's gradient, though not its value
+        return {"loss": self.free_energy(v).mean() - self.free_energy(self.persistent).mean()}
+
+    def free_energy(self, v: Tensor) -> Tensor:
+        """F(v) = -log sum_h exp(-E(v, h)) = -v·b - sum_j softplus(c_j + (v W)_j), `(B,)`, in nats; v is `(B, D)`."""
+        return -v @ self.visible_bias - F.softplus(v @ self.weight + self.hidden_bias).sum(1)
+
+    def hidden_mean(self, v: Tensor) -> Tensor:
+        """P(h_j = 1 | v), `(B, hidden)`; v is `(B, D)`."""
+        return torch.sigmoid(v @ self.weight + self.hidden_bias)
+
+    def visible_mean(self, h: Tensor) -> Tensor:
+        """P(v_i = 1 | h), `(B, D)`; h is `(B, hidden)`."""
+        return torch.sigmoid(h @ self.weight.T + self.visible_bias)
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """States of chains that start from persistent ones and are run on for `sampling_steps`."""
+        start = torch.randint(len(self.persistent), (n,), device=self.persistent.device)
+        v = self.persistent[start]
+        for _ in range(self.config.sampling_steps):
+            v = self._gibbs(v, 1.0)
+        return v.view(n, *self.data.shape)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.hidden_mean(x.flatten(1))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.visible_mean(self.hidden_mean(x.flatten(1))).view_as(x)
+
+    def log_unnormalized(self, x: Tensor, beta: float) -> Tensor:
+        v = x.flatten(1)
+        hidden = F.softplus(beta * (v @ self.weight + self.hidden_bias)).sum(1)
+        return v @ self._bias(beta) + hidden
+
+    def transition(self, x: Tensor, beta: float) -> Tensor:
+        return self._gibbs(x.flatten(1), beta).view_as(x)
+
+    def base_sample(self, n: int) -> Tensor:
+        return torch.bernoulli(torch.sigmoid(self.base_bias).expand(n, -1)).view(n, *self.data.shape)
+
+    def base_log_normalizer(self) -> Tensor:
+        # at beta = 0 every hidden unit adds log 2 and every visible unit log(1 + exp(bias))
+        return F.softplus(self.base_bias).sum() + self.config.hidden * math.log(2)
+
+    def _gibbs(self, v: Tensor, beta: float) -> Tensor:
+        """One step of block Gibbs sampling at `beta`: all h given v, then all v given h."""
+        h = torch.bernoulli(torch.sigmoid(beta * (v @ self.weight + self.hidden_bias)))
+        return torch.bernoulli(torch.sigmoid(beta * (h @ self.weight.T) + self._bias(beta)))
+
+    def _bias(self, beta: float) -> Tensor:
+        return (1.0 - beta) * self.base_bias + beta * self.visible_bias

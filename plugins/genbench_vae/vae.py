@@ -1,0 +1,117 @@
+"""The variational autoencoder (Kingma & Welling 2014)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from genbench.model import (
+    Batch,
+    DataSpec,
+    Decoder,
+    Encoder,
+    GradientConfig,
+    GradientModel,
+    LatentBound,
+    Network,
+    Observation,
+    Reconstructor,
+    Sampler,
+    autoencoder,
+    observe,
+    parameter_channels,
+)
+from genbench_vae.marginal import marginal_parameters
+
+#: Bounds of the posterior's log standard deviation, so that no exponential overflows.
+MIN_LOG_STD, MAX_LOG_STD = -7.0, 3.0
+
+
+class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
+    """p(x) = ∫ p(x|z) N(z; 0, I) dz with q(z|x) = N(m(x), diag s(x)²), and p(x|z) as suits the data's kind.
+
+    The loss is -E_q[log p(x|z)] + beta KL(q(z|x) || N(0, I)), with one draw of z and the divergence in closed form
+    (Kingma & Welling 2014, equation 10; beta is that of Higgins et al. 2017). A warm-up raises the divergence's weight
+    from 0 over the first part of the budget (Sønderby et al. 2016). The decoder's output adds to parameters per
+    dimension that start at the data's own mean and spread.
+
+    Raises:
+        UnsupportedData: `network="conv"` was asked for vectors.
+    """
+
+    class Config(GradientConfig):
+        """Options of `vae`."""
+
+        learning_rate: float = Field(2e-3, gt=0, description="Adam's step size at its largest")
+        latent_dim: int = Field(16, ge=1, description="size of the code")
+        network: Network = Field("auto", description="convolutional, fully connected, or as suits the data's shape")
+        width: int = Field(32, ge=1, description="channels of the first convolution; the second has twice as many")
+        hidden: int = Field(512, ge=1, description="units of each fully connected hidden layer (network=mlp)")
+        dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden units that are dropped in training")
+        beta: float = Field(1.0, ge=0, description="weight of the divergence from the prior in the loss")
+        warmup: float = Field(0.0, ge=0, le=1, description="share of the budget over which that weight rises from 0")
+
+    config: Config
+
+    def __init__(self, data: DataSpec, config: Config) -> None:
+        super().__init__(data, config)
+        multiplier = parameter_channels(data)
+        self.encoder, self.decoder = autoencoder(
+            data,
+            config.network,
+            features=2 * config.latent_dim,
+            latent_dim=config.latent_dim,
+            multiplier=multiplier,
+            width=config.width,
+            hidden=config.hidden,
+            dropout=config.dropout,
+        )
+        self.marginal = nn.Parameter(torch.zeros(multiplier * data.shape[0], *data.shape[1:]))
+
+    def setup(self, batch: Batch) -> None:
+        with torch.no_grad():
+            self.marginal.copy_(marginal_parameters(self.data, batch.x))
+
+    def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        mean, log_std = self._posterior(batch.x)
+        z = mean + log_std.exp() * torch.randn_like(mean)
+        nll = -self.observation(z).log_prob(batch.x).mean()
+        kl = 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(1).mean()
+        warmup = self.config.warmup
+        weight = self.config.beta * (min(1.0, progress / warmup) if warmup else 1.0)
+        return {"loss": nll + weight * kl, "nll": nll, "kl": kl}
+
+    def log_weights(self, x: Tensor, k: int, y: Tensor | None = None) -> Tensor:
+        mean, log_std = self._posterior(x)
+        q = Independent(Normal(mean, log_std.exp()), 1)
+        z = q.sample((k,))
+        copies = x.expand(k, *x.shape).flatten(0, 1)
+        log_likelihood = self.observation(z.flatten(0, 1)).log_prob(copies).view(k, len(x))
+        return log_likelihood + self.prior().log_prob(z) - q.log_prob(z)
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        return self.observation(self.prior().sample((n,))).sample()
+
+    def prior(self) -> Distribution:
+        origin = self.marginal.new_zeros(self.config.latent_dim)
+        return Independent(Normal(origin, torch.ones_like(origin)), 1)
+
+    def observation(self, z: Tensor) -> Observation:
+        return observe(self.data, self.decoder(z) + self.marginal)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.observation(z).mean
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The posterior's mean m(x)."""
+        return self._posterior(x)[0]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of q(z|x), `(B, latent_dim)` each."""
+        mean, log_std = self.encoder(x).float().chunk(2, dim=1)
+        return mean, log_std.clamp(MIN_LOG_STD, MAX_LOG_STD)
