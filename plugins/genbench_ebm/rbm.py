@@ -34,8 +34,8 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
     given v, which lowers the variance. The step size falls linearly to zero over the budget, so that the chains can
     follow the model.
 
-    There is no validation objective: the normaliser Z is unknown, and neither reconstruction error nor pseudo-likelihood
-    follows the likelihood.
+    There is no validation objective: the normaliser Z is unknown, and neither reconstruction error nor
+    pseudo-likelihood follows the likelihood.
 
     The path of `Unnormalized` scales W and c by beta and moves the visible biases from those of the data's pixel
     frequencies to b (Salakhutdinov & Murray 2008, section 4.1.2, with the base-rate model as its start).

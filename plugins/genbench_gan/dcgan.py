@@ -51,6 +51,7 @@ class DCGAN(Model, Sampler):
 
     kinds: ClassVar[tuple[str, ...]] = ("binary", "discrete")
     config: Config
+    updates: Tensor
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__(data, config)
@@ -113,10 +114,10 @@ class DCGAN(Model, Sampler):
         self.updates += 1
         # the first updates weigh more, so that short budgets do not sample the initial weights
         weight = torch.clamp(9.0 / (9.0 + self.updates), min=1.0 - self.config.average)
-        for mean, value in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(value, weight)
-        for mean, value in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
-            mean.copy_(value)
+        for mean, parameter in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(parameter, weight)
+        for statistic, buffer in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
+            statistic.copy_(buffer)
 
 
 class Generator(nn.Module):
