@@ -12,7 +12,7 @@ from genbench.model.base import (
     cosine,
     set_learning_rate,
 )
-from genbench.model.blocks import ConvDecoder, ConvEncoder, ResidualBlock, mlp
+from genbench.model.blocks import ConvDecoder, ConvEncoder, Network, ResidualBlock, autoencoder, mlp
 from genbench.model.capabilities import (
     CAPABILITIES,
     Decoder,
@@ -50,6 +50,7 @@ __all__ = [
     "LatentBound",
     "Model",
     "ModelConfig",
+    "Network",
     "Observation",
     "Reconstructor",
     "ResidualBlock",
@@ -57,6 +58,7 @@ __all__ = [
     "Unnormalized",
     "UnsupportedData",
     "adam",
+    "autoencoder",
     "cosine",
     "dequantize",
     "mlp",

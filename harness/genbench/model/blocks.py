@@ -5,37 +5,83 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.data.spec import DataSpec
+from genbench.errors import UnsupportedData
+
+#: How an option names the network of an encoder and its decoder: `"auto"` is `"conv"` for images, `"mlp"` for vectors.
+Network = Literal["auto", "conv", "mlp"]
 
 
-def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.SiLU) -> nn.Sequential:
-    """A fully connected network through layers of these `sizes`, with `activation` between them but not at the end."""
+def autoencoder(
+    data: DataSpec,
+    network: Network,
+    *,
+    features: int,
+    latent_dim: int,
+    multiplier: int = 1,
+    width: int = 32,
+    hidden: int = 512,
+    dropout: float = 0.0,
+) -> tuple[nn.Module, nn.Module]:
+    """An encoder of data points to `(B, features)`, and a decoder of codes `(B, latent_dim)` to
+    `(B, multiplier*C, H, W)` or `(B, multiplier*D)`.
+
+    Args:
+        data: the data's spec.
+        network: which kind of network both are.
+        features: numbers per data point that the encoder returns.
+        latent_dim: numbers per code that the decoder takes.
+        multiplier: numbers per data dimension that the decoder returns, as `parameter_channels(data)` for `observe`.
+        width: channels of a convolutional network (`ConvEncoder`, `ConvDecoder`).
+        hidden: units of each of a fully connected network's two hidden layers.
+        dropout: the share of hidden units that are dropped in training.
+
+    Raises:
+        UnsupportedData: a convolutional network was asked for vectors.
+    """
+    if network == "mlp" or (network == "auto" and not data.is_image):
+        to_code = mlp((data.dims, hidden, hidden, features), dropout=dropout)
+        from_code = mlp((latent_dim, hidden, hidden, multiplier * data.dims), dropout=dropout)
+        shape = (multiplier * data.shape[0], *data.shape[1:])
+        return nn.Sequential(nn.Flatten(), to_code), nn.Sequential(from_code, nn.Unflatten(1, shape))
+    if not data.is_image:
+        raise UnsupportedData("network=conv needs images; vectors need network=mlp")
+    return (
+        ConvEncoder(data, width, features, dropout=dropout),
+        ConvDecoder(data, width, latent_dim, multiplier, dropout=dropout),
+    )
+
+
+def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.SiLU, dropout: float = 0.0) -> nn.Sequential:
+    """A fully connected network through layers of these `sizes`, with `activation` (and `dropout`, where it is not 0)
+    between them but not at the end."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in itertools.pairwise(sizes):
-        layers += [nn.Linear(fan_in, fan_out), activation()]
-    return nn.Sequential(*layers[:-1])
+    for fan_in, fan_out in itertools.pairwise(sizes[:-1]):
+        layers += [nn.Linear(fan_in, fan_out), *_activate(dropout, activation)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
 class ConvEncoder(nn.Module):
     """Images `(B, C, H, W)` to `(B, features)`: two strided convolutions, each of which halves the size, and one
     hidden layer."""
 
-    def __init__(self, data: DataSpec, width: int, features: int) -> None:
+    def __init__(self, data: DataSpec, width: int, features: int, dropout: float = 0.0) -> None:
         super().__init__()
         channels, height, rows = data.shape
         grid = _quarter(height) * _quarter(rows)
         self.net = nn.Sequential(
             nn.Conv2d(channels, width, 3, stride=2, padding=1),
-            nn.SiLU(),
+            *_activate(dropout),
             nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            nn.SiLU(),
+            *_activate(dropout),
             nn.Flatten(),
             nn.Linear(2 * width * grid, 8 * width),
-            nn.SiLU(),
+            *_activate(dropout),
             nn.Linear(8 * width, features),
         )
 
@@ -46,18 +92,18 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """Codes `(B, features)` to `(B, multiplier*C, H, W)`: the mirror image of `ConvEncoder`."""
 
-    def __init__(self, data: DataSpec, width: int, features: int, multiplier: int = 1) -> None:
+    def __init__(self, data: DataSpec, width: int, features: int, multiplier: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         channels, self.height, self.width = data.shape
         grid = (2 * width, _quarter(self.height), _quarter(self.width))
         self.net = nn.Sequential(
             nn.Linear(features, 8 * width),
-            nn.SiLU(),
+            *_activate(dropout),
             nn.Linear(8 * width, math.prod(grid)),
-            nn.SiLU(),
+            *_activate(dropout),
             nn.Unflatten(1, grid),
             nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1),
-            nn.SiLU(),
+            *_activate(dropout),
             nn.ConvTranspose2d(width, multiplier * channels, 4, stride=2, padding=1),
         )
 
@@ -75,6 +121,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+def _activate(dropout: float, activation: type[nn.Module] = nn.SiLU) -> list[nn.Module]:
+    return [activation(), nn.Dropout(dropout)] if dropout else [activation()]
 
 
 def _quarter(size: int) -> int:

@@ -1,0 +1,160 @@
+"""The vector-quantised autoencoder (van den Oord, Vinyals & Kavukcuoglu 2017), with a learned prior over its codes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from genbench.model import (
+    Batch,
+    DataSpec,
+    Encoder,
+    GradientConfig,
+    GradientModel,
+    LatentBound,
+    Observation,
+    Reconstructor,
+    ResidualBlock,
+    Sampler,
+    UnsupportedData,
+    cosine,
+    observe,
+    parameter_channels,
+)
+from genbench_vae.codebook import Codebook, perplexity
+from genbench_vae.marginal import marginal_parameters
+from genbench_vae.pixelcnn import GatedPixelCNN
+
+
+class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
+    """p(x) = Σ_c P(c) p(x|e(c)) over grids of codes c, with q(c|x) all on the codes nearest to the encoder's output z.
+
+    The loss is -log p(x|e) + commitment |z - sg(e)|² - log P(sg(c)) (equation 3, without its codebook term: the
+    codebook follows by moving averages). Gradients pass from e to z unchanged, and the prior P, a gated PixelCNN, is
+    trained beside the rest on codes that it does not influence. As q is certain, log p(x|e) + log P(c) is at
+    most log p(x): a bound in nats. All moves end with the budget: the averages slow down as the step size does, so that
+    the prior is not left behind by codes that change their meaning.
+
+    Raises:
+        UnsupportedData: (by `check_data`) the data is not images.
+    """
+
+    class Config(GradientConfig):
+        """Options of `vqvae`."""
+
+        codes: int = Field(8, ge=2, description="vectors in the codebook")
+        code_dim: int = Field(4, ge=1, description="size of each of them")
+        halvings: int | None = Field(
+            None,
+            ge=1,
+            le=6,
+            description="times the image is halved to the grid; by default once below 16 pixels, else twice",
+        )
+        width: int = Field(32, ge=1, description="channels at the first halving; there are twice as many on the grid")
+        blocks: int = Field(1, ge=0, description="residual blocks on the grid, in the encoder and in the decoder")
+        dropout: float = Field(0.2, ge=0, lt=1, description="share of hidden units that are dropped in training")
+        commitment: float = Field(
+            0.25, ge=0, description="weight of the squared distance to the codes, summed over the grid, per data point"
+        )
+        decay: float = Field(0.95, ge=0, lt=1, description="decay per step of the codebook's moving averages")
+        revive: float = Field(
+            0.05, gt=0, lt=1, description="share of the average use below which a code is dead and is put elsewhere"
+        )
+        prior_width: int = Field(32, ge=1, description="channels of the prior")
+        prior_layers: int = Field(3, ge=1, description="gated layers of the prior")
+        prior_dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the prior")
+
+    config: Config
+
+    def __init__(self, data: DataSpec, config: Config) -> None:
+        super().__init__(data, config)
+        _, height, width = data.shape
+        halvings = config.halvings or (1 if min(height, width) < 16 else 2)
+        grid = (math.ceil(height / 2**halvings), math.ceil(width / 2**halvings))
+        multiplier = parameter_channels(data)
+        self.encoder = _encoder(data.shape[0], halvings, config)
+        self.decoder = _decoder(multiplier * data.shape[0], halvings, config)
+        self.marginal = nn.Parameter(torch.zeros(multiplier * data.shape[0], height, width))
+        self.codebook = Codebook(config.codes, config.code_dim, config.revive)
+        self.prior = GatedPixelCNN(config.codes, grid, config.prior_width, config.prior_layers, config.prior_dropout)
+
+    @classmethod
+    def check_data(cls, data: DataSpec) -> None:
+        super().check_data(data)
+        if not data.is_image:
+            raise UnsupportedData(f"needs images (C, H, W), this data has shape {data.shape}")
+
+    @torch.no_grad()
+    def setup(self, batch: Batch) -> None:
+        self.marginal.copy_(marginal_parameters(self.data, batch.x))
+        self.codebook.start(self.encoder(batch.x))
+
+    def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        z = self.encoder(batch.x)
+        codes = self.codebook.nearest(z)
+        e = self.codebook(codes)
+        nll = -self.observation(z + (e - z).detach()).log_prob(batch.x).mean()
+        rate = -self.prior.log_prob(codes).mean()
+        commitment = (z - e).square().flatten(1).sum(1).mean()
+        if self.training:
+            slowing = cosine(progress) if self.config.schedule == "cosine" else 1.0
+            self.codebook.follow(z, codes, (1 - self.config.decay) * slowing)
+        return {
+            "loss": nll + rate + self.config.commitment * commitment,
+            "nll": nll,
+            "rate": rate,
+            "perplexity": perplexity(codes, self.config.codes),
+        }
+
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """-log p(x|e) - log P(c): the loss without the commitment, which is no part of the bound."""
+        return -self._log_joint(batch.x).mean()
+
+    def log_weights(self, x: Tensor, k: int, y: Tensor | None = None) -> Tensor:
+        """The same `k` times: q is certain, and its log is 0."""
+        return self._log_joint(x).expand(k, len(x))
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        return self.observation(self.codebook(self.prior.sample(n))).sample()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The codes' vectors, `(B, code_dim*h*w)`."""
+        return self.codebook(self.codebook.nearest(self.encoder(x))).flatten(1)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.observation(self.codebook(self.codebook.nearest(self.encoder(x)))).mean
+
+    def observation(self, e: Tensor) -> Observation:
+        """p(x|e) for a grid of vectors `(B, code_dim, h, w)`."""
+        _, height, width = self.data.shape
+        return observe(self.data, self.decoder(e)[:, :, :height, :width] + self.marginal)
+
+    def _log_joint(self, x: Tensor) -> Tensor:
+        codes = self.codebook.nearest(self.encoder(x))
+        return self.observation(self.codebook(codes)).log_prob(x) + self.prior.log_prob(codes)
+
+
+def _encoder(channels: int, halvings: int, config: VQVAE.Config) -> nn.Sequential:
+    """Images to outputs on the grid, `(B, code_dim, h, w)`; every halving rounds up."""
+    layers: list[nn.Module] = []
+    for step in range(halvings):
+        width = 2 * config.width if step == halvings - 1 else config.width
+        layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.SiLU(), nn.Dropout(config.dropout)]
+        channels = width
+    layers += [ResidualBlock(channels) for _ in range(config.blocks)]
+    return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(channels, config.code_dim, 1))
+
+
+def _decoder(channels: int, halvings: int, config: VQVAE.Config) -> nn.Sequential:
+    """Vectors on the grid to `(B, channels, H, W)`, up to one halving's rounding larger than the image."""
+    width = 2 * config.width
+    layers: list[nn.Module] = [nn.Conv2d(config.code_dim, width, 3, padding=1)]
+    layers += [ResidualBlock(width) for _ in range(config.blocks)]
+    for step in range(halvings):
+        output = channels if step == halvings - 1 else config.width
+        layers += [nn.SiLU(), nn.Dropout(config.dropout), nn.ConvTranspose2d(width, output, 4, stride=2, padding=1)]
+        width = output
+    return nn.Sequential(*layers)

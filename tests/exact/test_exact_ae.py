@@ -1,0 +1,139 @@
+"""PCA and probabilistic PCA against independent solutions."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from sklearn import decomposition
+from sklearn.datasets import load_digits
+
+from genbench.model import Batch, DataSpec, dequantize
+from genbench_ae.pca import PCA
+from genbench_ae.ppca import PPCA
+
+VECTORS = DataSpec((6,), "continuous")
+DIGITS = DataSpec((1, 8, 8), "discrete", levels=17)
+N = 400
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """Correlated Gaussian points `(400, 6)` with a mean that is not 0."""
+    rng = np.random.default_rng(0)
+    return torch.tensor(rng.normal(size=(N, 6)) @ rng.normal(size=(6, 6)) + 3.0, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return torch.tensor(load_digits().images[:, None] / 16.0, dtype=torch.float32)
+
+
+def fitted(cls, data, x, **options):
+    torch.manual_seed(0)
+    model = cls(data, cls.Config(**options)).eval()
+    scalars = model.update(Batch(x), 0.0)
+    assert model.done
+    return model, float(scalars["loss"])
+
+
+def loading(model):
+    """W = Vᵀ(L - s²I)^½, `(D, q)`."""
+    return model.components.T * (model.variances - model.noise).sqrt()
+
+
+def test_pca_spans_the_reference_subspace(digits):
+    train, test = digits[:1000], digits[1000:]
+    model, loss = fitted(PCA, DIGITS, train, latent_dim=10)
+    reference = decomposition.PCA(10, svd_solver="full").fit(train.flatten(1).double().numpy())
+    cosines = np.linalg.svd(model.components.numpy() @ reference.components_.T)[1]
+    np.testing.assert_allclose(cosines, 1.0, atol=1e-5)
+    restored = reference.inverse_transform(reference.transform(test.flatten(1).double().numpy()))
+    error = ((restored - test.flatten(1).numpy()) ** 2).sum(1).mean()
+    assert float(model.validation_loss(Batch(test))) == pytest.approx(error, rel=1e-5)
+    assert loss == pytest.approx(float(model.validation_loss(Batch(train))), rel=1e-5)
+
+
+@pytest.mark.mnist
+def test_pca_of_mnist_has_the_published_error():
+    """Hinton & Salakhutdinov 2006 report 13.87 for the test set at 30 components, trained on all 60,000 images."""
+    raw = Path(os.environ["GENBENCH_DATA"]) / "MNIST" / "raw"
+    train, test = (
+        torch.frombuffer(bytearray((raw / f"{part}-images-idx3-ubyte").read_bytes()[16:]), dtype=torch.uint8)
+        .view(-1, 1, 28, 28)
+        .float()
+        .div(255)
+        for part in ("train", "t10k")
+    )
+    model, _ = fitted(PCA, DataSpec((1, 28, 28), "discrete", levels=256), train, latent_dim=30)
+    assert float(model.validation_loss(Batch(test))) == pytest.approx(13.87, abs=0.005)
+
+
+def test_ppca_density_is_the_multivariate_normal(vectors):
+    model, loss = fitted(PPCA, VECTORS, vectors, latent_dim=2)
+    W = loading(model).numpy()
+    normal = multivariate_normal(model.mean.numpy(), W @ W.T + float(model.noise) * np.eye(6))
+    expected = normal.logpdf(vectors.double().numpy())
+    np.testing.assert_allclose(model.log_prob(vectors).numpy(), expected, rtol=1e-9)
+    assert loss == pytest.approx(-expected.mean(), rel=1e-9)
+    assert float(model.validation_loss(Batch(vectors))) == pytest.approx(-expected.mean(), rel=1e-9)
+
+
+def test_ppca_is_the_reference_with_n_in_place_of_n_less_1(vectors):
+    model, _ = fitted(PPCA, VECTORS, vectors, latent_dim=3)
+    reference = decomposition.PCA(3, svd_solver="full").fit(vectors.double().numpy())
+    np.testing.assert_allclose(model.variances.numpy() * N / (N - 1), reference.explained_variance_, rtol=1e-9)
+    assert float(model.noise) * N / (N - 1) == pytest.approx(reference.noise_variance_, rel=1e-9)
+    assert float(model.log_prob(vectors).mean()) > reference.score(vectors.double().numpy())
+    model.variances *= N / (N - 1)
+    model.noise *= N / (N - 1)
+    np.testing.assert_allclose(
+        model.log_prob(vectors).numpy(), reference.score_samples(vectors.double().numpy()), rtol=1e-9
+    )
+
+
+def test_ppca_is_a_fixed_point_of_em(vectors):
+    """One step of Tipping & Bishop 1999, equations 29 and 30, on the sample covariance."""
+    model, _ = fitted(PPCA, VECTORS, vectors, latent_dim=2)
+    S = torch.tensor(np.cov(vectors.double().numpy().T, bias=True))
+    W, noise = loading(model), model.noise
+    M = W.T @ W + noise * torch.eye(2, dtype=torch.float64)
+    new_W = S @ W @ torch.linalg.inv(noise * torch.eye(2, dtype=torch.float64) + torch.linalg.inv(M) @ W.T @ S @ W)
+    new_noise = (S - S @ W @ torch.linalg.inv(M) @ new_W.T).trace() / 6
+    torch.testing.assert_close(new_W, W, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(new_noise, noise, rtol=1e-8, atol=1e-10)
+
+
+def test_ppca_codes_are_the_posterior_mean(vectors):
+    model, _ = fitted(PPCA, VECTORS, vectors, latent_dim=2)
+    W = loading(model)
+    C = W @ W.T + model.noise * torch.eye(6, dtype=torch.float64)
+    expected = (vectors.double() - model.mean) @ torch.linalg.solve(C, W)
+    torch.testing.assert_close(model.encode(vectors), expected.float(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.reconstruct(vectors), (model.mean + expected @ W.T).float(), rtol=1e-4, atol=1e-4)
+
+
+def test_ppca_fits_the_noise_of_dequantisation_exactly(digits):
+    """Training on levels with the noise's own variance added is training on infinitely many dequantised copies."""
+    model, loss = fitted(PPCA, DIGITS, digits, latent_dim=20)
+    volume = 64 * math.log(17)
+    draws = torch.stack([volume - model.log_prob(dequantize(digits, 17)).mean() for _ in range(40)])
+    stderr = float(draws.std()) / math.sqrt(len(draws))
+    assert float(draws.mean()) == pytest.approx(loss, abs=4 * stderr)
+    assert stderr < 0.02
+
+
+def test_ppca_samples_have_the_fitted_moments(vectors):
+    model, _ = fitted(PPCA, VECTORS, vectors, latent_dim=2)
+    n = 20_000
+    x = model.sample(n).double()
+    W = loading(model)
+    C = W @ W.T + model.noise * torch.eye(6, dtype=torch.float64)
+    mean_stderr = (C.diagonal() / n).sqrt()
+    assert bool(((x.mean(0) - model.mean).abs() < 4 * mean_stderr).all())
+    # the variance of an entry of a Gaussian sample's covariance is (C_ii C_jj + C_ij²)/n
+    covariance_stderr = ((torch.outer(C.diagonal(), C.diagonal()) + C.square()) / n).sqrt()
+    assert bool(((torch.cov(x.T) - C).abs() < 4.5 * covariance_stderr).all())
