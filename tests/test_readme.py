@@ -18,7 +18,7 @@ def test_the_model_of_30_lines_runs_and_beats_noise(readme, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_model.py").write_text(code)
     with pytest.raises(SystemExit) as end:
-        main(["run", "-p", "my_model.py", "--models", "tiny-vae", "-b", "300steps", "--metrics", "likelihood,fid"])
+        main(["run", "-p", "my_model.py", "--models", "tiny-vae", "-b", "1000steps", "--metrics", "likelihood,fid"])
     assert end.value.code == 0
     records, skipped = Store(tmp_path / "results").read_all()
     assert skipped == []

@@ -24,7 +24,7 @@ def test_a_file_says_what_the_flags_say(tmp_path):
         ({"models": ["vae"], "seeds": [1, 1]}, "here: seeds: seeds must be distinct"),
         ({"models": ["vae"], "device": "gpu"}, "here: device: "),
         ({"models": ["vae"], "precision": "fp8"}, "here: precision: input should be 'fp32', 'tf32' or 'bf16'"),
-        ({}, "here: models: field required"),
+        ({}, "no models: name some"),
     ],
 )
 def test_bad_values_are_refused_naming_the_key(values, message):

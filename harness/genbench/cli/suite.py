@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import UsageError
 from genbench.plan.references import split_references
 from genbench.plan.suite import Suite, make_suite, parse_seeds, read_suite
 
@@ -25,6 +24,4 @@ def suite_from(suite: Path | None, flags: dict[str, Any]) -> Suite:
     if "seeds" in given:
         given["seeds"] = parse_seeds(given["seeds"])
     values |= given
-    if not values.get("models"):
-        raise UsageError("no models: name some with --models, e.g. --models vae,realnvp (see genbench models)")
     return make_suite(values, str(suite) if suite else "options")

@@ -57,6 +57,8 @@ def make_suite(values: dict[str, Any], where: str) -> Suite:
     for name in values:
         if name not in Suite.model_fields:
             raise UsageError(f"{where}: {unknown('key', name, Suite.model_fields)}")
+    if not values.get("models"):
+        raise UsageError("no models: name some, e.g. --models vae,realnvp (see genbench models)")
     try:
         return Suite.model_validate(values)
     except ValidationError as error:

@@ -77,10 +77,10 @@ def import_file(path: Path) -> Any:
         Exception: whatever the file raises.
     """
     name = path.stem
-    loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
-        return loaded
-    if loaded is not None or importlib.util.find_spec(name) is not None:
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
+        return sys.modules[name]
+    found = importlib.util.find_spec(name)
+    if found is not None and found.origin != str(path):
         raise ImportError(f"there is another module named '{name}': rename the file")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # a path that ends in .py always has a loader

@@ -65,7 +65,7 @@ class Workers:
             log: the file that the process's standard output and error go to.
         """
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_main, args=(target, arguments, there, log))
+        process = self._context.Process(target=_main, args=(target, arguments, there, log, dict(os.environ)))
         process.start()
         there.close()
         return Worker(process, here)
@@ -98,7 +98,10 @@ def exit_text(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _main(target: str, arguments: tuple[Any, ...], connection: Connection, log: Path | None) -> None:
+def _main(
+    target: str, arguments: tuple[Any, ...], connection: Connection, log: Path | None, environment: dict[str, str]
+) -> None:
+    os.environ.update(environment)  # the fork server has that of the time it was started
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if log is not None:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
