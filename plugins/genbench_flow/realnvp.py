@@ -66,7 +66,7 @@ class RealNVP(GradientModel, Sampler, Density, Encoder):
     class Config(GradientConfig):
         """Options of `RealNVP`."""
 
-        learning_rate: float = Field(5e-3, gt=0, description="Adam's step size at its largest")
+        learning_rate: float = Field(3e-3, gt=0, description="Adam's step size at its largest")
         couplings: int = Field(
             2, ge=1, description="couplings in a row with one kind of mask; for vectors 4 times this"
         )

@@ -97,7 +97,7 @@ def test_a_run_never_imports_torch_in_the_parent_and_names_what_it_wrote(tmp_pat
         (["run", "-m", "vae[latent_dim=0]"], 2, "model 'vae', option latent_dim=0: "),
         (["run", "-m", "vae[latent_dim=2"], 2, "malformed reference"),
         (["run", "-m", "vae", "-d", "digit"], 2, "unknown dataset 'digit': did you mean digits?"),
-        (["run", "-m", "vae", "-d", "digits[binarise=static]"], 2, "dataset 'digits': unknown option 'binarise': did you"),
+        (["run", "-m", "vae", "-d", "digits[binarise=static]"], 2, "dataset 'digits': unknown option 'binarise'"),
         (["run", "-m", "vae", "-d", "toy2d[binarize=static]"], 2, "toy2d: binarize=static needs grey levels"),
         (["run", "-m", "rbm", "-d", "digits"], 2, "'rbm' can't be trained on digits: needs binary data"),
         (["run", "-m", "vae", "-b", "60x"], 2, "malformed budget '60x': write 60s"),
