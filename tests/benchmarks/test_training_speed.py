@@ -19,8 +19,8 @@ from genbench.runner.loop import train
 
 MNIST = DataSpec((1, 28, 28), "discrete", 256, 10)
 BATCH, ROUNDS = 128, 9
-#: Steps of a window: about a second each.
-STEPS = {"vae": 60, "realnvp": 16}
+#: Steps of a window: a second or two each.
+STEPS = {"vae": 30, "realnvp": 40}
 
 
 @pytest.fixture(scope="module")

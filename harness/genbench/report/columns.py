@@ -64,7 +64,7 @@ MEANINGS = {
     "bits_per_dim": "negative log-likelihood of test data, in bits per dimension of the original data",
     "log_likelihood": "mean log-likelihood of a test data point",
     "elbo": "evidence lower bound: what the model's own posterior proves about its log-likelihood",
-    "fid": "Fréchet distance between features of samples and of test data",
+    "fid": "Fréchet distance between features of samples and of training data",
     "kid": "kernel distance (squared MMD) between the same features",
     "precision": "share of samples that lie near real data",
     "recall": "share of real data that lies near samples",

@@ -46,6 +46,19 @@ def build_tables(
     return [_table(group, sort, columns, differs) for group, differs in zip(ordered, differing, strict=True)]
 
 
+def _told(records: Iterable[Record]) -> set[str]:
+    """The columns that have something to tell: a number, or that there should be one."""
+    return {
+        name
+        for record in records
+        for names in (
+            *([value.name] for value in record.metrics),
+            *(gap.names for gap in record.unmeasured if gap.status == "failed"),
+        )
+        for name in names
+    }
+
+
 def _names(record: Record) -> list[str]:
     return [value.name for value in record.metrics] + [name for gap in record.unmeasured for name in gap.names]
 
@@ -54,7 +67,7 @@ def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None
     by, worst_first = (sort.removeprefix("-"), sort.startswith("-")) if sort else ("", False)
     found = in_order(name for record in records for name in _names(record))
     names = list(dict.fromkeys([*found, *(chosen or []), *([by] if by else [])]))
-    main = {name for name in names if is_main(name, names)} if chosen is None else set(chosen)
+    main = {name for name in _told(records) if is_main(name, _told(records))} if chosen is None else set(chosen)
     columns = {name: _column(name, records, main=name in main) for name in names}
     groups = _groups(records)
     rows = [_row(label, group, columns.values()) for label, group in groups.items()]
