@@ -14,6 +14,7 @@ from genbench.model import (
     Network,
     Reconstructor,
     autoencoder,
+    he_init,
 )
 from genbench_ae.latent import check_compressible, undercomplete
 
@@ -30,6 +31,7 @@ class AE(GradientModel, Encoder, Reconstructor):
     class Config(GradientConfig):
         """Options of `ae`."""
 
+        learning_rate: float = Field(2e-3, gt=0, description="Adam's step size at its largest")
         latent_dim: int | None = Field(None, ge=1, description="size of the code; 16 by default (fewer on tiny data)")
         network: Network = Field("auto", description="convolutional, fully connected, or as suits the data's shape")
         width: int = Field(32, ge=1, description="channels of the first convolution; the second has twice as many")
@@ -43,6 +45,7 @@ class AE(GradientModel, Encoder, Reconstructor):
         self.encoder, self.decoder = autoencoder(
             data, config.network, features=latent_dim, latent_dim=latent_dim, width=config.width, hidden=config.hidden
         )
+        he_init(self)
 
     @classmethod
     def check_data(cls, data: DataSpec) -> None:

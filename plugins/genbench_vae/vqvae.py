@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -17,10 +18,10 @@ from genbench.model import (
     LatentBound,
     Observation,
     Reconstructor,
-    ResidualBlock,
     Sampler,
     UnsupportedData,
     cosine,
+    he_init,
     observe,
     parameter_channels,
 )
@@ -45,6 +46,7 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
     class Config(GradientConfig):
         """Options of `vqvae`."""
 
+        learning_rate: float = Field(2e-3, gt=0, description="Adam's step size at its largest")
         codes: int = Field(8, ge=2, description="vectors in the codebook")
         code_dim: int = Field(4, ge=1, description="size of each of them")
         halvings: int | None = Field(
@@ -54,8 +56,8 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
             description="times the image is halved to the grid; by default once below 16 pixels, else twice",
         )
         width: int = Field(32, ge=1, description="channels at the first halving; there are twice as many on the grid")
-        blocks: int = Field(1, ge=0, description="residual blocks on the grid, in the encoder and in the decoder")
-        dropout: float = Field(0.2, ge=0, lt=1, description="share of hidden units that are dropped in training")
+        blocks: int = Field(2, ge=0, description="residual blocks on the grid, in the encoder and in the decoder")
+        dropout: float = Field(0.3, ge=0, lt=1, description="share of hidden units that are dropped in training")
         commitment: float = Field(
             0.25, ge=0, description="weight of the squared distance to the codes, summed over the grid, per data point"
         )
@@ -65,7 +67,7 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         )
         prior_width: int = Field(32, ge=1, description="channels of the prior")
         prior_layers: int = Field(3, ge=1, description="gated layers of the prior")
-        prior_dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the prior")
+        prior_dropout: float = Field(0.3, ge=0, lt=1, description="dropout in the prior")
 
     config: Config
 
@@ -137,24 +139,42 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         return self.observation(self.codebook(codes)).log_prob(x) + self.prior.log_prob(codes)
 
 
+class _Residual(nn.Module):
+    """x plus a 3x3 and a 1x1 convolution of it with half as many channels between them (section 4.1)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(channels, channels // 2, 3, padding=1)
+        self.narrow = nn.Conv2d(channels // 2, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(F.silu(self.wide(F.silu(x))))
+
+
 def _encoder(channels: int, halvings: int, config: VQVAE.Config) -> nn.Sequential:
     """Images to outputs on the grid, `(B, code_dim, h, w)`; every halving rounds up."""
     layers: list[nn.Module] = []
     for step in range(halvings):
         width = 2 * config.width if step == halvings - 1 else config.width
-        layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.SiLU(), nn.Dropout(config.dropout)]
+        layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.SiLU(), nn.Dropout2d(config.dropout)]
         channels = width
-    layers += [ResidualBlock(channels) for _ in range(config.blocks)]
-    return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(channels, config.code_dim, 1))
+    layers += [_Residual(channels) for _ in range(config.blocks)]
+    network = nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(channels, config.code_dim, 1))
+    he_init(network)
+    return network
 
 
 def _decoder(channels: int, halvings: int, config: VQVAE.Config) -> nn.Sequential:
-    """Vectors on the grid to `(B, channels, H, W)`, up to one halving's rounding larger than the image."""
+    """Vectors on the grid to `(B, channels, H, W)`, as much larger than the image as the halvings rounded up. Starts
+    at 0 everywhere."""
     width = 2 * config.width
     layers: list[nn.Module] = [nn.Conv2d(config.code_dim, width, 3, padding=1)]
-    layers += [ResidualBlock(width) for _ in range(config.blocks)]
-    for step in range(halvings):
-        output = channels if step == halvings - 1 else config.width
-        layers += [nn.SiLU(), nn.Dropout(config.dropout), nn.ConvTranspose2d(width, output, 4, stride=2, padding=1)]
-        width = output
-    return nn.Sequential(*layers)
+    layers += [_Residual(width) for _ in range(config.blocks)]
+    for _ in range(halvings - 1):
+        layers += [nn.SiLU(), nn.Dropout2d(config.dropout), nn.ConvTranspose2d(width, config.width, 4, 2, padding=1)]
+        width = config.width
+    last = nn.ConvTranspose2d(width, channels, 4, 2, padding=1)
+    network = nn.Sequential(*layers, nn.SiLU(), nn.Dropout2d(config.dropout), last)
+    he_init(network)
+    nn.init.zeros_(last.weight)
+    return network

@@ -12,7 +12,7 @@ from genbench.model.base import (
     cosine,
     set_learning_rate,
 )
-from genbench.model.blocks import ConvDecoder, ConvEncoder, Network, ResidualBlock, autoencoder, mlp
+from genbench.model.blocks import ConvDecoder, ConvEncoder, Network, ResidualBlock, autoencoder, he_init, mlp
 from genbench.model.capabilities import (
     CAPABILITIES,
     Decoder,
@@ -61,6 +61,7 @@ __all__ = [
     "autoencoder",
     "cosine",
     "dequantize",
+    "he_init",
     "mlp",
     "observe",
     "parameter_channels",

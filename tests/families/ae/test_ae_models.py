@@ -156,9 +156,9 @@ def test_ae_beats_pca_at_the_same_dimension_on_digits(digits, network):
     train, test = digits
     pca = build(PCA, SPECS["digits"], latent_dim=8)
     pca.update(Batch(train.x()), 0.0)
-    ae = build(AE, SPECS["digits"], latent_dim=8, network=network, learning_rate=3e-3)
+    ae = build(AE, SPECS["digits"], latent_dim=8, network=network)
     batches = train.shuffled(128, torch.Generator().manual_seed(0))
-    steps = 200
+    steps = 400
     for step in range(steps):
         ae.update(next(batches), step / steps)
     with torch.no_grad():
