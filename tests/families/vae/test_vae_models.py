@@ -158,7 +158,7 @@ def test_scoring_and_sampling_change_nothing(cls):
 
 @pytest.mark.parametrize("cls", [VAE, VQVAE])
 def test_setup_starts_from_the_data(cls):
-    """Before the first step the decoder already has each pixel's mean, roughly for the VAE, whose weights are random."""
+    """Before the first step the decoder has each pixel's mean, roughly for the VAE, whose weights are random."""
     spec = IMAGES["digits"]
     x = data_points(spec, 200) * torch.linspace(0, 1, 8).mul(16).round().div(16)
     x = torch.round(x * 16) / 16
