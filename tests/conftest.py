@@ -5,9 +5,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# two processes of two threads each on two cores run many times slower than alone, so tests use one thread
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 
 def pytest_collection_modifyitems(items):
     missing = pytest.mark.skip(reason="needs the MNIST files: set GENBENCH_DATA to a folder with MNIST/raw")
