@@ -121,7 +121,7 @@ class Coupling(Bijection):
         self.net = net
 
     def _shift_and_log_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        shift, raw = self.net(x * self.mask).float().chunk(2, dim=1)
+        shift, raw = self.net(x * self.mask).to(x.dtype).chunk(2, dim=1)
         free = 1 - self.mask
         return shift * free, MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE) * free
 
