@@ -1,4 +1,4 @@
-"""Energy-based models: densities known up to their normaliser."""
+"""Energy-based models."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,6 @@ def genbench_models() -> Iterator[genbench.ModelEntry]:
         "rbm",
         "genbench_ebm.rbm:RBM",
         family="ebm",
-        summary="restricted Boltzmann machine on binary data, by persistent contrastive divergence",
-        reference="Smolensky 1986; Hinton 2002; Tieleman 2008",
+        summary="restricted Boltzmann machine on binary data, persistent contrastive divergence",
+        reference="Smolensky 1986; Tieleman 2008",
     )
