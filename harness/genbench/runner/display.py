@@ -61,7 +61,8 @@ class Lines:
 
 
 class Bars:
-    """A bar per run: budget spent, loss, images/s."""
+    """A bar for the run under way: budget spent, loss, images/s. How it ended stays as a line above, so that any
+    number of runs fits on any terminal."""
 
     def __init__(self, console: Console, total: int) -> None:
         self.progress = Progress(
@@ -83,15 +84,14 @@ class Bars:
         self.progress.stop()
 
     def reused(self, spec: RunSpec, record: Record) -> None:
-        """A full bar."""
-        self.started(spec)
-        self.progress.update(self.task, completed=1.0, state=f"reused ({record.key})")
+        """A line that says so."""
+        self.count += 1
+        self._say(spec, f"reused ({record.key})")
 
     def started(self, spec: RunSpec) -> None:
         """A new bar."""
         self.count += 1
-        place = f"[{self.count}/{self.total}]"
-        self.task = self.progress.add_task(spec.title, total=1.0, place=place, state="starting")
+        self.task = self.progress.add_task(spec.title, total=1.0, place=self._place(), state="starting")
 
     def event(self, spec: RunSpec, event: dict[str, Any]) -> None:
         """Move the bar, or say what is being done."""
@@ -102,10 +102,15 @@ class Bars:
             self.progress.update(self.task, state=state)
 
     def ended(self, spec: RunSpec, record: Record) -> None:
-        """Say how the run ended."""
-        if record.status == "ok":
-            self.progress.update(self.task, completed=1.0)
-        self.progress.update(self.task, state=_ending(record))
+        """A line that says how, in place of the bar."""
+        self.progress.remove_task(self.task)
+        self._say(spec, _ending(record))
+
+    def _place(self) -> str:
+        return f"[{self.count}/{self.total}]"
+
+    def _say(self, spec: RunSpec, text: str) -> None:
+        self.progress.console.print(f"{self._place()} {spec.title}: {text}", markup=False, highlight=False)
 
 
 def _training(event: dict[str, Any]) -> str:

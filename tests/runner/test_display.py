@@ -1,0 +1,61 @@
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from genbench.runner import display as display_module
+from genbench.runner.display import Bars, Lines, make_display
+
+SPEC = SimpleNamespace(title="vae on digits, seed 0")
+EVENT = {
+    "phase": "training",
+    "fraction": 0.5,
+    "seconds": 15.0,
+    "steps": 1200,
+    "samples": 9600,
+    "images_per_s": 640.0,
+    "scalars": {"loss": 81.25},
+}
+
+
+def record(status="ok", error=None, **values):
+    metrics = [SimpleNamespace(name=name, value=value) for name, value in values.items()]
+    return SimpleNamespace(key="k", status=status, metrics=metrics, error=error)
+
+
+def shown(terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    failure = SimpleNamespace(type="ValueError", message="[bold]no")
+    with make_display(console, 3) as display:
+        display.started(SPEC)
+        display.event(SPEC, {"phase": "setup"})
+        display.event(SPEC, EVENT)
+        display.event(SPEC, {"phase": "evaluation", "metric": "fid"})
+        if terminal:
+            display.progress.refresh()
+        display.ended(SPEC, record(bits_per_dim=1.9, log_likelihood=-80.0, fid=3.0))
+        display.reused(SPEC, record())
+        display.started(SPEC)
+        display.ended(SPEC, record("failed", failure))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_every_run_leaves_a_line(terminal, monkeypatch):
+    monkeypatch.setattr(display_module, "LOG_INTERVAL", -1.0)
+    text = shown(terminal)
+    for line in (
+        "[1/3] vae on digits, seed 0: ok, 1.900 bits/dim, 3.000 FID",
+        "[2/3] vae on digits, seed 0: reused (k)",
+        "[3/3] vae on digits, seed 0: failed: ValueError: [bold]no",
+    ):
+        assert line in text
+    assert ("15.0 s, 1200 steps, loss 81.25, 640 images/s" in text) is not terminal
+    assert ("measuring fid" in text) is terminal
+
+
+def test_a_terminal_has_bars_and_a_file_has_lines():
+    assert isinstance(make_display(Console(force_terminal=True), 1), Bars)
+    assert isinstance(make_display(Console(file=io.StringIO()), 1), Lines)
+    assert "\x1b" not in shown(False)
