@@ -147,28 +147,35 @@ def test_a_seconds_budget_binds(tmp_path):
     assert used.seconds - 2.0 <= max(0.02, 2 * used.seconds / used.steps)
 
 
-def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(tmp_path):
+@pytest.fixture
+def interruptible(tmp_path):
+    """A campaign of a run that ends soon and one that does not, in a process that Ctrl-C reaches."""
     command = [sys.executable, "-c", "from genbench.cli import main; main()", "run", "--models", "fine,slow"]
     process = subprocess.Popen(
         [*command, "--budget", "60s,1000steps", "--out", str(tmp_path), *OPTIONS],
         stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         text=True,
         env=os.environ | {"GENBENCH_TEST": str(tmp_path)},
+        # a background job of a shell, as this may be, inherits that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    # as a terminal does it: the signal goes to the whole process group once the second run is under way
-    deadline = time.monotonic() + 120
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(interruptible, tmp_path):
     lines = []
-    for line in process.stderr:
+    for line in interruptible.stderr:
         lines.append(line)
         if "slow on digits, seed 0: started" in line:
             break
-        assert time.monotonic() < deadline
     time.sleep(2)
     workers = processes_mentioning(str(tmp_path))
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
-    assert process.returncode == 130, [*lines, rest]
+    interruptible.send_signal(signal.SIGINT)
+    _, rest = interruptible.communicate(timeout=60)
+    assert interruptible.returncode == 130, [*lines, rest]
     assert rest.strip().splitlines()[-1] == "genbench: interrupted"
     found = records(tmp_path)
     assert [label for label in found if found[label].status == "ok"] == ["fine"]
