@@ -104,7 +104,7 @@ def train(
     pending = list(FRACTIONS)
     last_report = time.monotonic()
 
-    def point(scalars: dict[str, Tensor]) -> None:
+    def point(scalars: dict[str, float]) -> None:
         model.eval()
         with seeded(CURVE_SEED, device), torch.no_grad():
             objective = _objective(model, validation)
@@ -116,7 +116,7 @@ def train(
             steps=clock.steps,
             samples=clock.samples,
             objective=objective,
-            scalars=_finite(scalars),
+            scalars=scalars,
             metrics=metrics,
         )
         trained.curve.append(reached)
@@ -136,8 +136,7 @@ def train(
             emit(_event(clock, scalars))
         if ended or clock.fraction >= pending[0]:
             clock.stop()
-            _finite(scalars)
-            point(scalars)
+            point(_finite(scalars))
             if ended:
                 break
             pending = [fraction for fraction in pending if fraction > clock.fraction]

@@ -8,7 +8,7 @@ from torch import Tensor
 from genbench.data import DataSpec
 from genbench.data.device import DeviceSplit
 from genbench.errors import GenbenchError
-from genbench.model import Sampler, snap
+from genbench.model import Sampler, quantize
 
 
 class FromSplit(Sampler):
@@ -34,7 +34,7 @@ class Noise(Sampler):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         u = torch.rand(n, *self.data.shape, device=self.low.device)
         if self.data.levels is not None:
-            return snap(torch.floor(u * self.data.levels) / (self.data.levels - 1), self.data.levels)
+            return quantize(u, self.data.levels)
         return self.low + u * (self.high - self.low)
 
 
