@@ -45,6 +45,8 @@ class Measurement:
         unit: `"nats"`, `"bits/dim"`, `"images/s"`, … or empty.
         stderr: standard error over the test data (not over seeds), or None where none is known.
         settings: what else was decided when it was measured (K, n, …), in the metric's own words.
+        interval: `(low, high)`, a 95% interval, where there is a better one than `value` ± 1.96 `stderr`.
+        flags: what a reader must know before believing the number, each in a few words.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Measurement:
     unit: str = ""
     stderr: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Subject:
         folder: where a metric may leave artifacts (`codes.npz`, …).
         training: what the training loop counted: `images_per_s`, `flops_per_image`, `peak_memory_bytes`, …
         memo: results that metrics share within one run, e.g. features of the samples.
+        progress: told how far a long measurement is, as a fraction.
     """
 
     model: Any
@@ -83,6 +88,7 @@ class Subject:
     folder: Path
     training: dict[str, Any] = field(default_factory=dict)
     memo: dict[Any, Any] = field(default_factory=dict)
+    progress: Callable[[float], None] = lambda _: None
 
 
 class Metric(ABC):

@@ -63,6 +63,8 @@ class Value(Part):
     unit: str
     protocol: str
     settings: dict[str, Any]
+    interval: tuple[Finite, Finite] | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Unmeasured(Part):

@@ -51,6 +51,9 @@ class Lines:
         if event["phase"] == "training" and "fraction" in event and time.monotonic() - self.last > LOG_INTERVAL:
             self.last = time.monotonic()
             self._say(spec, f"{event['fraction']:.0%} of budget, {_training(event)}")
+        elif "done" in event and time.monotonic() - self.last > LOG_INTERVAL:
+            self.last = time.monotonic()
+            self._say(spec, f"measuring {event['metric']}, {event['done']:.0%}")
 
     def ended(self, spec: RunSpec, record: Record) -> None:
         """Say how a run ended."""
@@ -99,6 +102,8 @@ class Bars:
             self.progress.update(self.task, completed=event["fraction"], state=_training(event))
         else:
             state = f"measuring {event['metric']}" if "metric" in event else event["phase"]
+            if "done" in event:
+                state += f", {event['done']:.0%}"
             self.progress.update(self.task, state=state)
 
     def ended(self, spec: RunSpec, record: Record) -> None:

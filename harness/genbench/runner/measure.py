@@ -96,4 +96,6 @@ def _value(measurement: Measurement, metric: str, protocol: str) -> Value:
         unit=measurement.unit,
         protocol=protocol,
         settings=measurement.settings,
+        interval=measurement.interval,
+        flags=measurement.flags,
     )

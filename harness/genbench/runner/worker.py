@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from genbench.plugins.local import import_file
 from genbench.results.schema import CurvePoint, Status
 from genbench.results.store import Store
 from genbench.runner.draft import Draft
-from genbench.runner.loop import Diverged, train
+from genbench.runner.loop import HEARTBEAT, Diverged, train
 from genbench.runner.measure import measure, measure_quickly, quick_metrics
 from genbench.runner.memory import Memory
 from genbench.runner.pictures import save_reconstructions, save_samples
@@ -167,9 +168,12 @@ class _Run:
         """Measure and save pictures."""
         self.enter("evaluation")
         started = time.perf_counter()
-        self.draft.metrics, self.draft.unmeasured = measure(
-            subject, metrics, self.spec.protocol, lambda name: self.enter("evaluation", metric=name)
-        )
+
+        def begin(metric: str) -> None:
+            self.enter("evaluation", metric=metric)
+            subject.progress = self.reporter(metric)
+
+        self.draft.metrics, self.draft.unmeasured = measure(subject, metrics, self.spec.protocol, begin)
         with seeded(self.spec.seed, subject.device), torch.no_grad():
             self.save_pictures(subject)
         self.draft.collect_artifacts(self.folder)
@@ -191,6 +195,18 @@ class _Run:
         """A point of the curve: it stands in the record whatever comes, and the parent has it too."""
         self.draft.curve.append(point)
         self.connection.send({"phase": "curve", "point": point.model_dump()})
+
+    def reporter(self, metric: str) -> Callable[[float], None]:
+        """Tells the parent how far a metric is, a few times a second at most."""
+        last = time.monotonic()
+
+        def report(fraction: float) -> None:
+            nonlocal last
+            if time.monotonic() - last >= HEARTBEAT:
+                last = time.monotonic()
+                self.connection.send({"phase": "evaluation", "metric": metric, "done": fraction})
+
+        return report
 
     def enter(self, phase: str, **more: Any) -> None:
         """Say that a phase begins."""

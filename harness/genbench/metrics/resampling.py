@@ -1,0 +1,70 @@
+"""Error bars from the data itself: the bootstrap for means, the jackknife for everything else.
+
+A bootstrap sample holds duplicates. Means over points do not mind; whatever looks at pairs of points (covariances,
+neighbours, kernels) takes them for a smaller sample and is biased, so that its bootstrap intervals miss the truth. The
+jackknife, which leaves groups of points out, has no duplicates, and estimates the bias in passing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from genbench.metrics.base import PROTOCOL_SEED
+
+#: Groups that the jackknife leaves out in turn.
+GROUPS = 20
+#: Bootstrap samples.
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Jackknifed:
+    """An estimate less its bias of order 1/n, and its standard error."""
+
+    debiased: float
+    stderr: float
+
+
+def group_of(n: int, groups: int = GROUPS) -> np.ndarray:
+    """The group of each of `n` points, `(n,)`, in 0 … groups-1, as equal in size as can be. Points have to be in random
+    order."""
+    return np.arange(n) * groups // n
+
+
+def jackknife(whole: float, without: Sequence[float]) -> Jackknifed:
+    """The delete-a-group jackknife (Quenouille 1956; Shao & Wu 1989, equation 2.1).
+
+    Args:
+        whole: the estimate from all points.
+        without: the same with each group of points left out in turn; at least two of them.
+    """
+    groups = len(without)
+    mean = math.fsum(without) / groups
+    variance = (groups - 1) / groups * math.fsum((value - mean) ** 2 for value in without)
+    return Jackknifed(groups * whole - (groups - 1) * mean, math.sqrt(variance))
+
+
+@dataclass(frozen=True)
+class Bootstrapped:
+    """A mean with its standard error and its 95% interval."""
+
+    mean: float
+    stderr: float
+    interval: tuple[float, float]
+
+
+def bootstrap(values: np.ndarray) -> Bootstrapped:
+    """The mean of `values` `(n,)` with the percentile interval of its bootstrap distribution (Efron 1979).
+
+    Differences of two scores of the same points make it a paired comparison.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    n = len(values)
+    draw = np.random.default_rng(PROTOCOL_SEED)
+    means = np.array([draw.multinomial(n, np.full(n, 1 / n)) @ values / n for _ in range(RESAMPLES)])
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Bootstrapped(float(values.mean()), float(means.std(ddof=1)), (float(low), float(high)))
