@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from genbench.model import (
     Batch,
     DataSpec,
+    Decoder,
     Model,
     ModelConfig,
     Sampler,
@@ -22,13 +24,14 @@ from genbench.model import (
     cosine,
     set_learning_rate,
     snap,
+    standard_normal,
 )
 
 #: Slope of the discriminator's activations below zero (Radford et al. 2016, section 3).
 SLOPE = 0.2
 
 
-class DCGAN(Model, Sampler):
+class DCGAN(Model, Sampler, Decoder):
     """A generator x = G(z), z ~ N(0, I), against a discriminator D that gives the logit of "x is data".
 
     D descends E softplus(-D(x)) + E softplus(D(G(z))), G descends E softplus(-D(G(z))) (Goodfellow et al. 2014,
@@ -78,7 +81,7 @@ class DCGAN(Model, Sampler):
             optimizer.zero_grad(set_to_none=True)
         of_generator, of_discriminator = self._optimizers
 
-        fake = self._levels(self.generator(self._noise(len(batch.x), batch.x)))
+        fake = self._levels(self.generator(self.prior().sample((len(batch.x),))))
         real_logit, fake_logit = self.discriminator(batch.x), self.discriminator(fake.detach())
         discriminator_loss = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
         discriminator_loss.backward()
@@ -97,12 +100,16 @@ class DCGAN(Model, Sampler):
         }
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        x = self.averaged(self._noise(n, self.updates))
+        x = self.decode(self.prior().sample((n,)))
         assert self.data.levels is not None  # `kinds` has only data with levels
         return snap(x, self.data.levels)
 
-    def _noise(self, n: int, like: Tensor) -> Tensor:
-        return torch.randn(n, self.config.latent_dim, device=like.device)
+    def prior(self) -> Distribution:
+        return standard_normal(self.config.latent_dim, self.updates)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """G(z), not rounded; it has no distribution around it."""
+        return self.averaged(z)
 
     def _levels(self, x: Tensor) -> Tensor:
         """`x` rounded to the data's levels, with the gradient of the identity."""

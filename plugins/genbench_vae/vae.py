@@ -22,6 +22,7 @@ from genbench.model import (
     autoencoder,
     observe,
     parameter_channels,
+    standard_normal,
 )
 from genbench_vae.marginal import marginal_parameters
 
@@ -95,8 +96,7 @@ class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
         return self.observation(self.prior().sample((n,))).sample()
 
     def prior(self) -> Distribution:
-        origin = self.marginal.new_zeros(self.config.latent_dim)
-        return Independent(Normal(origin, torch.ones_like(origin)), 1)
+        return standard_normal(self.config.latent_dim, self.marginal)
 
     def observation(self, z: Tensor) -> Observation:
         return observe(self.data, self.decoder(z) + self.marginal)

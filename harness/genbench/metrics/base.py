@@ -98,13 +98,11 @@ class Metric(ABC):
         Config: its options; all of them are part of the protocol.
         requires: the capabilities of which a model needs at least one; empty where none is needed.
         names: the names of the measurements that it can give, in the order of the table's columns.
-        quick: values of options that make it quick enough for every point of the curve; None: it is not measured there.
     """
 
     Config: ClassVar[type[Options]] = Options
     requires: ClassVar[tuple[type, ...]] = ()
     names: ClassVar[tuple[str, ...]] = ()
-    quick: ClassVar[dict[str, Any] | None] = None
 
     def __init__(self, config: Options) -> None:
         self.config = config
@@ -113,6 +111,10 @@ class Metric(ABC):
         """What two numbers of this metric must agree in before they may be compared, beyond the run's own protocol:
         the options, and hashes of anything that is loaded (a feature extractor's weights)."""
         return self.config.model_dump(mode="json")
+
+    def quick(self) -> dict[str, Any] | None:
+        """Values of options that make it quick enough for every point of the curve; None: it is not measured there."""
+        return None
 
     @abstractmethod
     def measure(self, subject: Subject) -> list[Measurement]:

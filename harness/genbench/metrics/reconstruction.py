@@ -27,8 +27,10 @@ class Reconstruction(Metric):
 
     requires: ClassVar[tuple[type, ...]] = (Reconstructor,)
     names: ClassVar[tuple[str, ...]] = ("reconstruction_mse",)
-    quick: ClassVar[dict[str, Any] | None] = {"n": 500}
     config: Config
+
+    def quick(self) -> dict[str, Any]:
+        return {"n": 500}
 
     def measure(self, subject: Subject) -> list[Measurement]:
         model, split = subject.model, subject.test

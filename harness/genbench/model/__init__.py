@@ -26,12 +26,14 @@ from genbench.model.capabilities import (
 from genbench.model.levels import dequantize, quantize, snap
 from genbench.model.observation import (
     Bernoulli,
+    DiscretizedGaussian,
     DiscretizedLogistic,
     Gaussian,
     Observation,
     observe,
     parameter_channels,
 )
+from genbench.model.prior import standard_normal
 
 __all__ = [
     "CAPABILITIES",
@@ -42,6 +44,7 @@ __all__ = [
     "DataSpec",
     "Decoder",
     "Density",
+    "DiscretizedGaussian",
     "DiscretizedLogistic",
     "Encoder",
     "Gaussian",
@@ -68,4 +71,5 @@ __all__ = [
     "quantize",
     "set_learning_rate",
     "snap",
+    "standard_normal",
 ]

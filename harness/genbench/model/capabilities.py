@@ -52,7 +52,7 @@ class LatentBound(ABC):
 
 
 class Decoder(ABC):
-    """Turns codes with a known prior into distributions over data points."""
+    """Turns codes with a known prior into data points, and where it can into distributions over them."""
 
     @abstractmethod
     def prior(self) -> Distribution:
@@ -62,9 +62,10 @@ class Decoder(ABC):
     def decode(self, z: Tensor) -> Tensor:
         """The mean data point of each code, `(B, *shape)`."""
 
-    @abstractmethod
-    def observation(self, z: Tensor) -> Observation:
-        """p(x|z)."""
+    def observation(self, z: Tensor) -> Observation | None:
+        """p(x|z), or None where the model has none (a GAN): the harness then takes `decode(z)` with noise around it,
+        whose scale it fits on validation data."""
+        return None
 
 
 class Unnormalized(ABC):
@@ -79,7 +80,8 @@ class Unnormalized(ABC):
 
     @abstractmethod
     def transition(self, x: Tensor, beta: float) -> Tensor:
-        """One step of a Markov chain that leaves the density at `beta` invariant."""
+        """One step of a Markov chain that leaves the density at `beta` invariant, and is reversible: chains are run
+        along the path in both directions."""
 
     @abstractmethod
     def base_sample(self, n: int) -> Tensor:
@@ -104,6 +106,15 @@ class Reconstructor(ABC):
     @abstractmethod
     def reconstruct(self, x: Tensor) -> Tensor:
         """Reconstructions `(B, *shape)`: the mean, not quantised."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The reconstruction from a code: `(B, *shape)` for `(B, d)`. Optional, for a model that is an `Encoder` too;
+        `reconstruct(x)` is then `decode(encode(x))`.
+
+        Raises:
+            NotImplementedError: the model has no such way.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not reconstruct from codes")
 
 
 CAPABILITIES: tuple[type, ...] = (Sampler, Density, LatentBound, Decoder, Unnormalized, Encoder, Reconstructor)

@@ -12,8 +12,10 @@ from abc import ABC, abstractmethod
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.special import log_ndtr
 
 from genbench.data.spec import DataSpec
+from genbench.model.levels import snap
 
 #: Bounds of every learned log-scale: wide enough for one level of 256 (or for real data of unit size), and finite.
 MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 3.0
@@ -97,7 +99,34 @@ class DiscretizedLogistic(Observation):
     def sample(self) -> Tensor:
         u = torch.rand_like(self.location).clamp(1e-6, 1 - 1e-6)
         x = self.location + torch.exp(self.log_scale) * (torch.log(u) - torch.log1p(-u))
-        return torch.round(x.clamp(0, 1) * (self.levels - 1)) / (self.levels - 1)
+        return snap(x, self.levels)
+
+
+class DiscretizedGaussian(Observation):
+    """The mass that a normal density of `mean` (in [0, 1]) and standard deviation `scale` gives to each level's bin,
+    the outermost bins reaching to infinity. Sums to one exactly."""
+
+    def __init__(self, mean: Tensor, scale: float, levels: int) -> None:
+        self.location = mean
+        self.scale = scale
+        self.levels = levels
+
+    @property
+    def mean(self) -> Tensor:
+        return self.location
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        half = 0.5 / (self.levels - 1)
+        lower, upper = (x - self.location - half) / self.scale, (x - self.location + half) / self.scale
+        # log(Phi(b) - Phi(a)) in the tail where neither is close to one
+        a, b = torch.where(lower > 0, -upper, lower), torch.where(lower > 0, -lower, upper)
+        log_b = log_ndtr(b)
+        inner = log_b + torch.log(-torch.expm1(log_ndtr(a) - log_b))
+        log_p = torch.where(x < half, log_ndtr(upper), torch.where(x > 1 - half, log_ndtr(-lower), inner))
+        return log_p.flatten(1).sum(1)
+
+    def sample(self) -> Tensor:
+        return snap(self.location + self.scale * torch.randn_like(self.location), self.levels)
 
 
 class Gaussian(Observation):

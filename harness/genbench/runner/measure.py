@@ -65,9 +65,9 @@ def ask(metric: Metric, subject: Subject) -> list[Measurement]:
 def quick_metrics(metrics: dict[str, Metric]) -> dict[str, Metric]:
     """The metrics that are also measured on the curve, with the options that make them quick."""
     return {
-        name: type(metric)(metric.config.model_copy(update=metric.quick))
+        name: type(metric)(metric.config.model_copy(update=quick))
         for name, metric in metrics.items()
-        if metric.quick is not None
+        if (quick := metric.quick()) is not None
     }
 
 
