@@ -18,3 +18,11 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def readme():
     return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_cache_of_the_users(tmp_path_factory):
+    """Whatever a test makes genbench keep, it keeps elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

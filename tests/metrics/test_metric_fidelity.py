@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch_fidelity
 from torch import nn
 
-from genbench.metrics import MetricError, NotApplicable, fidelity
-from genbench.metrics.fidelity import FrechetDistance, KernelDistance, PrecisionRecall, samples
+from genbench.metrics import MetricError, NotApplicable, features, fidelity
+from genbench.metrics.base import choose
+from genbench.metrics.features import samples
+from genbench.metrics.fidelity import FEW_POINTS, DensityCoverage, FrechetDistance, KernelDistance, PrecisionRecall
+from genbench.metrics.memorisation import FLAG, Memorisation
 from genbench.model import Sampler
 
 LEVELS = 5
@@ -27,8 +32,8 @@ class Pixels:
 @pytest.fixture
 def extractor(monkeypatch):
     pixels = Pixels()
-    monkeypatch.setattr(fidelity, "extractor_for", lambda dataset: "pixels")
-    monkeypatch.setattr(fidelity, "load_extractor", lambda name, device, weights=None: pixels)
+    monkeypatch.setattr(features, "extractor_for", lambda dataset: "pixels")
+    monkeypatch.setattr(features, "load_extractor", lambda name, device, weights=None: pixels)
     return pixels
 
 
@@ -80,12 +85,16 @@ def split_x(dataset, name):
 def test_a_copy_of_the_reference_is_as_near_as_can_be(make_subject, make_dataset, extractor):
     dataset = make_dataset(sizes=(60, 10, 60))
     subject = make_subject(Hands(split_x(dataset, "train")), dataset)
-    (fid,) = measure(FrechetDistance, subject)
+    fid, plain = measure(FrechetDistance, subject)
     (kid,) = measure(KernelDistance, subject)
     precision, recall = measure(PrecisionRecall, subject)
-    assert 0 <= fid.value < 1e-8
+    density, coverage = measure(DensityCoverage, subject)
+    assert 0 <= plain.value < 1e-8
+    assert fid.value < plain.value + fid.stderr
     assert kid.value < 0.01
-    assert (precision.value, recall.value) == (1.0, 1.0)
+    assert (precision.value, recall.value, coverage.value) == (1.0, 1.0, 1.0)
+    assert density.value > 1
+    assert all(FLAG in score.flags for score in (fid, plain, kid, precision, recall, density, coverage))
 
 
 def test_the_three_agree_with_a_plain_call_of_torch_fidelity(make_subject, make_dataset, extractor):
@@ -118,7 +127,7 @@ def test_the_three_agree_with_a_plain_call_of_torch_fidelity(make_subject, make_
 
     torch_fidelity.register_feature_extractor("plain-pixels", Plain)
     subject = make_subject(Noise(), make_dataset(sizes=(150, 10, 60)))
-    reference = subject.train.batch(fidelity.choose(subject.train)).x
+    reference = subject.train.batch(choose(subject.train)).x
 
     def plain(x, y, **options):
         return torch_fidelity.calculate_metrics(
@@ -134,13 +143,13 @@ def test_the_three_agree_with_a_plain_call_of_torch_fidelity(make_subject, make_
         )
 
     generated = samples(subject, 60)
-    want = plain(generated, reference, fid=True, kid=True, kid_subset_size=30, kid_subsets=100)
-    want |= plain(generated, reference[:60], prc=True)
-    (fid,) = measure(FrechetDistance, subject)
-    (kid,) = measure(KernelDistance, subject)
+    want = plain(generated, reference, fid=True)
+    want |= plain(generated, reference[:60], kid=True, kid_subset_size=60, kid_subsets=1, prc=True)
+    fid = measure(FrechetDistance, subject)[1]
+    (kid,) = measure(KernelDistance, subject, n_reference=60)
     precision, recall = measure(PrecisionRecall, subject)
-    assert fid.value == pytest.approx(want["frechet_inception_distance"], rel=1e-9)
-    assert kid.value == pytest.approx(want["kernel_inception_distance_mean"], rel=1e-9)
+    assert fid.value == pytest.approx(want["frechet_inception_distance"], rel=1e-6)
+    assert kid.value == pytest.approx(want["kernel_inception_distance_mean"], rel=1e-6)
     assert (precision.value, recall.value) == (want["precision"], want["recall"])
     assert (precision.settings["n"], precision.settings["n_reference"]) == (60, 60)
 
@@ -154,38 +163,96 @@ def test_one_real_image_again_and_again_is_precise_and_recalls_nothing(make_subj
 
 
 def test_settings_say_what_was_compared(make_subject, extractor):
-    (fid,) = measure(FrechetDistance, make_subject(Noise()))
-    assert (fid.kind, fid.better, fid.stderr) == ("estimate", "lower", None)
-    assert fid.settings == {
+    fid, plain = measure(FrechetDistance, make_subject(Noise()))
+    assert (fid.name, fid.kind, fid.better) == ("fid", "estimate", "lower")
+    assert (plain.name, plain.kind, plain.better, plain.stderr) == ("fid_plugin", "estimate", "lower", None)
+    assert plain.settings == {
         "n": 60,
         "n_reference": 200,
         "reference": "train",
         "extractor": "pixels",
         "extractor_sha256": "00ff",
         "dims": 9,
-        "small_n": False,
     }
-    (kid,) = measure(KernelDistance, make_subject(Noise()), n=20, n_reference=50, reference="test", subsets=3)
-    assert (
-        kid.settings | {"n": 20, "n_reference": 50, "reference": "test", "subsets": 3, "subset_size": 10}
-        == kid.settings
-    )
-    assert kid.stderr is None
+    assert fid.settings == plain.settings | {"groups": 20}
+    (kid,) = measure(KernelDistance, make_subject(Noise()), n=20, n_reference=50, reference="test")
+    assert kid.settings | {"n": 20, "n_reference": 50, "reference": "test", "groups": 20} == kid.settings
 
 
-def test_fewer_than_three_points_per_dimension_are_flagged(make_subject, extractor):
-    assert measure(FrechetDistance, make_subject(Noise()), n=26)[0].settings["small_n"]
-    assert not measure(FrechetDistance, make_subject(Noise()), n=27)[0].settings["small_n"]
+def test_kid_uses_so_many_data_points_only(make_subject, extractor, monkeypatch):
+    monkeypatch.setattr(fidelity, "MAX_KERNEL_POINTS", 70)
+    (limited,) = measure(KernelDistance, make_subject(Noise()))
+    (asked,) = measure(KernelDistance, make_subject(Noise()), n_reference=70)
+    assert limited.settings["n_reference"] == 70
+    assert limited == asked
+
+
+def test_fewer_than_three_points_per_dimension_are_flagged_and_have_no_interval(make_subject, extractor):
+    fid, plain = measure(FrechetDistance, make_subject(Noise()), n=26)
+    assert (fid.stderr, fid.interval) == (None, None)
+    assert FEW_POINTS in fid.flags
+    assert FEW_POINTS in plain.flags
+    fid, plain = measure(FrechetDistance, make_subject(Noise()), n=27)
+    assert fid.stderr > 0
+    assert fid.interval == pytest.approx((fid.value - 2.093 * fid.stderr, fid.value + 2.093 * fid.stderr), rel=1e-3)
+    assert (fid.flags, plain.flags) == ((), ())
+
+
+def test_shares_have_binomial_errors_and_density_that_of_a_mean(make_subject, make_dataset, extractor):
+    dataset = make_dataset(sizes=(100, 20, 60))
+    one_class = split_x(dataset, "test")[dataset.test.y == 0].repeat(5, 1, 1, 1)[:50]
+    subject = make_subject(Hands(torch.cat([one_class, torch.ones(10, 1, 3, 3)])), dataset)
+    precision, recall, _, coverage = measure(PrecisionRecall, subject) + measure(DensityCoverage, subject)
+    for share in (precision, recall):
+        assert 0 < share.value < 1
+        assert share.stderr == pytest.approx((share.value * (1 - share.value) / 60) ** 0.5)
+    assert coverage.stderr == pytest.approx((coverage.value * (1 - coverage.value) / 59) ** 0.5)
+    assert {**precision.settings, **coverage.settings}["k"] == 5
+
+
+def test_the_curve_does_not_look_for_copies(make_subject, make_dataset, extractor):
+    dataset = make_dataset(sizes=(60, 10, 60))
+    subject = make_subject(Hands(split_x(dataset, "train")), dataset)
+    quick = FrechetDistance(FrechetDistance.Config()).quick()
+    assert measure(FrechetDistance, subject, **(quick | {"n": 60}))[0].flags == ()
+    assert measure(FrechetDistance, subject)[0].flags == (FLAG,)
 
 
 def test_samples_and_features_are_made_once_for_all_metrics(make_subject, make_dataset, extractor):
     dataset = make_dataset()
     model = Hands(split_x(dataset, "train"))
     subject = make_subject(model, dataset)
-    for metric in (FrechetDistance, KernelDistance, PrecisionRecall):
+    for metric in (FrechetDistance, KernelDistance, PrecisionRecall, DensityCoverage, Memorisation):
         measure(metric, subject)
     assert model.calls == [60]
-    assert extractor.seen == 60 + 200
+    assert extractor.seen == 60 + 200 + 20
+
+
+def test_features_of_data_are_found_again_by_what_they_depend_on(make_subject, make_dataset, extractor, monkeypatch):
+    monkeypatch.setattr("genbench.metrics.feature_cache.WORTHWHILE", 0)
+
+    def seen(subject, **config):
+        before = extractor.seen
+        measure(KernelDistance, subject, memorisation=False, **config)
+        return extractor.seen - before - 60
+
+    dataset = make_dataset(seed=1)
+    assert seen(make_subject(Noise(), dataset)) == 200
+    assert seen(make_subject(Noise(), dataset)) == 0
+    assert seen(make_subject(Noise(), dataset), reference="test") == 60
+    assert seen(make_subject(Noise(), dataset), n_reference=50) == 50
+    assert seen(make_subject(Noise(), make_dataset(seed=2))) == 200
+    extractor.sha256 = "11ff"
+    assert seen(make_subject(Noise(), dataset)) == 200
+
+
+def test_another_split_in_the_place_of_one_is_not_taken_for_it(make_subject, make_dataset, extractor, monkeypatch):
+    """The curve is measured with the validation split as the test split."""
+    monkeypatch.setattr("genbench.metrics.feature_cache.WORTHWHILE", 0)
+    subject = make_subject(Noise(), make_dataset(sizes=(60, 60, 60), seed=3))
+    (test,) = measure(KernelDistance, subject, reference="test")
+    (validation,) = measure(KernelDistance, replace(subject, test=subject.validation, memo={}), reference="test")
+    assert test.value != validation.value
 
 
 def test_samples_depend_on_the_runs_seed_alone_and_leave_the_generator_as_it_was(make_subject, extractor):
@@ -212,6 +279,23 @@ def test_a_reference_row_is_asked_once_so_that_it_repeats_nothing(make_subject, 
     hands = Hands(split_x(dataset, "train"))
     assert torch.equal(samples(make_subject(hands, dataset), 1234), hands.x)
     assert hands.calls == [1234]
+
+
+@pytest.mark.parametrize("metric", [FrechetDistance, KernelDistance, DensityCoverage, Memorisation])
+def test_features_that_are_no_numbers_name_the_extractor_and_the_sampler(make_subject, extractor, monkeypatch, metric):
+    monkeypatch.setattr(Pixels, "__call__", lambda self, x: x.flatten(1).double().log().sub(1).log())
+    message = r"Pixels\.features returned \d+ NaN among 540 numbers, given what came from Noise\.sample"
+    with pytest.raises(MetricError, match=message):
+        measure(metric, make_subject(Noise()))
+
+
+def test_features_of_data_that_are_no_numbers_name_the_split(make_subject, extractor):
+    subject = make_subject(Noise())
+    measure(FrechetDistance, subject, memorisation=False)
+    subject.memo = {key: value for key, value in subject.memo.items() if "train" not in key}
+    extractor.__class__ = type("Pixels", (Pixels,), {"__call__": lambda self, x: x.flatten(1) / 0 * 0})
+    with pytest.raises(MetricError, match=r"features returned \d+ NaN .* from the train split"):
+        measure(FrechetDistance, subject)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +330,7 @@ def test_continuous_samples_may_have_any_value(make_subject, continuous_dataset,
 
 
 def test_data_without_an_extractor_says_what_can_be_asked_for(make_subject, monkeypatch):
-    monkeypatch.setattr(fidelity, "extractor_for", lambda dataset: None)
+    monkeypatch.setattr(features, "extractor_for", lambda dataset: None)
     with pytest.raises(NotApplicable, match=r"fid\[extractor=inception\]"):
         measure(FrechetDistance, make_subject(Noise()))
 
@@ -266,9 +350,9 @@ def test_the_protocol_names_the_extractor_and_the_hash_of_its_weights(make_datas
         "reference": "train",
         "n": None,
         "n_reference": None,
-        "subsets": 100,
-        "subset_size": 1000,
     }
+    # whether copies are looked for changes no number
+    assert protocol(memorisation=False) == protocol()
     # the weights' place is no part of it, what they are is
     assert protocol(weights=tmp_path / "here.pth") == protocol(weights=tmp_path / "there.pth")
     extractor.sha256 = "abcd"
@@ -276,7 +360,7 @@ def test_the_protocol_names_the_extractor_and_the_hash_of_its_weights(make_datas
 
 
 def test_the_protocol_can_be_asked_for_where_there_is_no_extractor(make_dataset, monkeypatch):
-    monkeypatch.setattr(fidelity, "extractor_for", lambda dataset: None)
+    monkeypatch.setattr(features, "extractor_for", lambda dataset: None)
     assert FrechetDistance(FrechetDistance.Config()).protocol(make_dataset())["extractor"] is None
 
 

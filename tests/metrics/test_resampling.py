@@ -18,6 +18,7 @@ def test_the_jackknife_of_a_mean_is_its_textbook_standard_error():
     found = jackknife(x.mean(), [np.delete(x, i).mean() for i in range(50)])
     assert found.debiased == pytest.approx(x.mean())
     assert found.stderr == pytest.approx(x.std(ddof=1) / math.sqrt(50))
+    assert found.margin == pytest.approx(2.0096 * found.stderr, rel=1e-4)  # Student's t, 49 degrees of freedom
 
 
 def test_the_jackknife_removes_the_bias_of_the_plug_in_variance():

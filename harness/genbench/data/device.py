@@ -25,6 +25,7 @@ class DeviceSplit:
 
     def __init__(self, dataset: Dataset, name: str, device: torch.device) -> None:
         split = getattr(dataset, name)
+        self.name = name
         self.device = device
         self._x = _tensor(split.x, device)
         self._y = None if split.y is None else _tensor(split.y, device)

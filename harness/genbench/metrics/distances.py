@@ -1,4 +1,4 @@
-"""Distances between two sets of feature vectors, computed by torch-fidelity (Obukhov et al. 2020).
+"""Scores that torch-fidelity computes (Obukhov et al. 2020): precision and recall, and the Inception score.
 
 It is handed the features themselves, in float64, so that nothing is rounded, resized or cached by name on the way.
 """
@@ -14,17 +14,39 @@ from torch import Tensor
 EXTRACTOR = "genbench-features"
 
 
-def distances(generated: Tensor, reference: Tensor, **options: Any) -> dict[str, float]:
-    """What `torch_fidelity.calculate_metrics` gives, quietly and without its cache, for features on the CPU.
+def precision_recall(samples: Tensor, data: Tensor, k: int) -> tuple[float, float]:
+    """The share of samples in some data point's ball, and of data points in some sample's (Kynkäänniemi et al. 2019).
 
     Args:
-        generated: features of samples, `(n, d)` float64.
-        reference: features of data, `(m, d)` float64.
-        options: which distances (`fid`, `kid`, `prc`), and their options.
+        samples: features `(n, d)` float64.
+        data: features `(m, d)` float64.
+        k: the neighbour in its own set whose distance is a ball's radius.
     """
+    scores = _scores(
+        input1=_Rows(samples),
+        input2=_Rows(data),
+        prc=True,
+        prc_neighborhood=k,
+        prc_batch_size=1000,  # distances are held for this many points at a time
+    )
+    return scores["precision"], scores["recall"]
+
+
+def inception_score(logits: Tensor, splits: int) -> tuple[float, float]:
+    """The mean of exp E KL(p(y|x) || p(y)) over random parts of equal size (Salimans et al. 2016), and its standard
+    error from their spread.
+
+    Args:
+        logits: of the classes, `(n, classes)` float64.
+        splits: parts; at least 2.
+    """
+    scores = _scores(input1=_Rows(logits), isc=True, isc_splits=splits)
+    return scores["inception_score_mean"], scores["inception_score_std"] / (splits - 1) ** 0.5
+
+
+def _scores(**options: Any) -> dict[str, float]:
+    """What `torch_fidelity.calculate_metrics` gives, quietly and without its cache, for features on the CPU."""
     return torch_fidelity.calculate_metrics(
-        input1=_Rows(generated),
-        input2=_Rows(reference),
         feature_extractor=EXTRACTOR,
         batch_size=1000,
         rng_seed=0,

@@ -1,74 +1,54 @@
-"""Do samples look like the data? Distances between two sets of features: those of samples and those of data.
-
-The features are ours (`genbench.metrics.extractors`), the distances torch-fidelity's (`genbench.metrics.distances`).
-"""
+"""Do samples look like the data? Distances between two sets of features: those of samples and those of data."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from genbench.data import Dataset
-from genbench.data.device import DeviceSplit
-from genbench.metrics.base import (
-    PROTOCOL_SEED,
-    Measurement,
-    Metric,
-    MetricError,
-    NotApplicable,
-    Subject,
-    checked,
-    choose,
-    seeded,
-)
-from genbench.metrics.extractors import extractor_for, load_extractor
-from genbench.model import Sampler, snap
+from genbench.metrics.base import Measurement, Subject
+from genbench.metrics.features import MIN_POINTS, FeatureConfig, FeatureMetric
+from genbench.metrics.frechet import frechet
+from genbench.metrics.kernel import kernel_distance
+from genbench.metrics.memorisation import memorisation_flags
+from genbench.metrics.neighbours import density_coverage
+from genbench.metrics.resampling import GROUPS
 from genbench.options import Options
 
-#: Samples drawn, and data points passed through the extractor, at once.
-CHUNK = 500
-
-#: The test split's size is the default number of samples, up to this.
-MAX_SAMPLES = 10_000
-
-#: A Fréchet distance from fewer than this many points per feature dimension is flagged: its bias is large.
+#: A Fréchet distance from fewer than this many points per feature is flagged, and has no error bar: none would cover.
 POINTS_PER_DIMENSION = 3
 
-#: Fewer points than this make no distribution.
-MIN_POINTS = 10
+FEW_POINTS = f"fewer than {POINTS_PER_DIMENSION} points per feature dimension"
 
-#: How far, in levels, a sample of discrete data may be from its grid.
-GRID_TOLERANCE = 0.01
+#: Data points that a kernel distance uses at most: its time grows with their square.
+MAX_KERNEL_POINTS = 10_000
 
 
-class FidelityConfig(Options):
+class FidelityConfig(FeatureConfig):
     """Options of every metric that compares features of samples with features of data."""
 
-    extractor: str = Field(
-        "auto", description="feature extractor: the one of the dataset's family, 'inception', or another's name"
-    )
-    weights: Path | None = Field(None, description="local file with the weights of 'inception', in place of a download")
     reference: Literal["train", "test"] = Field("train", description="the split that samples are compared with")
-    n: int | None = Field(
-        None, ge=MIN_POINTS, description=f"samples; by default as many as test points, at most {MAX_SAMPLES}"
-    )
     n_reference: int | None = Field(
         None, ge=MIN_POINTS, description="data points of the reference split, at most; by default all"
+    )
+    memorisation: bool = Field(
+        True, description="flag samples that copy training data; needs the features of all of it"
     )
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of samples `(n, d)` and of reference data `(n_reference, d)`, float64 on the CPU, and how they came."""
+    """Features of samples `(n, d)` and of reference data `(n_reference, d)`, float64 on the CPU, how they came, and
+    what a score of them must be read with."""
 
     generated: Tensor
     reference: Tensor
     settings: dict[str, Any]
+    flags: tuple[str, ...]
 
     @property
     def points(self) -> int:
@@ -76,118 +56,114 @@ class Features:
         return min(len(self.generated), len(self.reference))
 
 
-class Fidelity(Metric):
-    """Base of the metrics that compare features; samples and features are computed once per run and shared."""
+class Fidelity(FeatureMetric):
+    """Base of the metrics that compare features of samples with features of data."""
 
     Config: ClassVar[type[Options]] = FidelityConfig
-    requires: ClassVar[tuple[type, ...]] = (Sampler,)
     config: FidelityConfig
 
     def protocol(self, dataset: Dataset) -> dict[str, Any]:
         """The options, with the extractor's name resolved and the hash of its weights."""
         protocol = super().protocol(dataset)
-        del protocol["weights"]  # where the file lies makes no difference, what is in it does
-        name = self._extractor_name(dataset)
-        digest = None if name is None else load_extractor(name, torch.device("cpu"), self.config.weights).sha256
-        return protocol | {"extractor": name, "extractor_sha256": digest}
+        del protocol["memorisation"]  # it changes no number
+        return protocol
 
     def features(self, subject: Subject) -> Features:
         """Features of the samples and of the reference data.
 
         Raises:
             NotApplicable: there is no extractor for this data, or there are too few points.
+            MetricError: the model's samples, or their features, are not what they should be.
         """
-        name = self._extractor_name(subject.dataset)
-        if name is None:
-            raise NotApplicable(
-                f"no feature extractor for {subject.dataset.name}; Inception's can be asked for: "
-                "fid[extractor=inception]"
-            )
-        n = self.config.n or min(len(subject.test), MAX_SAMPLES)
         split = subject.train if self.config.reference == "train" else subject.test
-        if min(n, len(split)) < MIN_POINTS:
-            raise NotApplicable(f"needs {MIN_POINTS} data points, there are {min(n, len(split))}")
-        extractor = _once(
-            subject,
-            ("extractor", name, self.config.weights),
-            lambda: load_extractor(name, subject.device, self.config.weights),
-        )
-        source = (extractor.name, extractor.sha256)
-        generated = _once(
-            subject,
-            ("features", *source, "samples", n),
-            lambda: torch.cat([extractor(x).cpu() for x in samples(subject, n).split(CHUNK)]),
-        )
-        reference = _once(
-            subject,
-            ("features", *source, self.config.reference, self.config.n_reference),
-            lambda: _data_features(extractor, split, self.config.n_reference, subject.device),
-        )
+        extractor = self.extractor(subject)
+        generated = self.sample_features(subject)
+        reference = self.data_features(subject, split, self.config.n_reference)
         settings = {
-            "n": n,
+            "n": len(generated),
             "n_reference": len(reference),
             "reference": self.config.reference,
             "extractor": extractor.name,
             "extractor_sha256": extractor.sha256,
             "dims": generated.shape[1],
         }
-        return Features(generated, reference, settings)
-
-    def _extractor_name(self, dataset: Dataset) -> str | None:
-        return extractor_for(dataset) if self.config.extractor == "auto" else self.config.extractor
+        flags = memorisation_flags(self, subject) if self.config.memorisation else ()
+        return Features(generated, reference, settings, flags)
 
 
 class FrechetDistance(Fidelity):
-    """FID: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of the two sets' feature means and covariances (Heusel et al.
-    2017). Biased upwards, the more the fewer points: compare it only at equal `n` and `n_reference`.
+    """FID (Heusel et al. 2017). `fid` is corrected for the bias that finite sets give it, and may be negative;
+    `fid_plugin` is what other tools report, which falls as `n` and `n_reference` grow.
 
-    `settings["small_n"]` is true below three points per feature dimension, where the bias dominates.
+    The correction and the standard error are the jackknife's (`genbench.metrics.frechet`). Below three points per
+    feature dimension both are flagged, and there is no standard error: it would be too small.
     """
 
-    names: ClassVar[tuple[str, ...]] = ("fid",)
-    quick: ClassVar[dict[str, Any] | None] = {"n": 500, "n_reference": 2000}
+    names: ClassVar[tuple[str, ...]] = ("fid", "fid_plugin")
+
+    def quick(self) -> dict[str, Any]:
+        return {"n": 500, "n_reference": 2000, "memorisation": False}
 
     def measure(self, subject: Subject) -> list[Measurement]:
         features = self.features(subject)
-        value = _distances(features.generated, features.reference, fid=True)["frechet_inception_distance"]
-        settings = features.settings | {"small_n": features.points < POINTS_PER_DIMENSION * features.settings["dims"]}
-        # a squared distance: what is below zero is rounding
-        return [Measurement("fid", max(value, 0.0), "estimate", "lower", settings=settings)]
+        found = frechet(features.generated, features.reference)
+        settings = features.settings | {"groups": GROUPS}
+        few = features.points < POINTS_PER_DIMENSION * features.settings["dims"]
+        flags = (*features.flags, *((FEW_POINTS,) if few else ()))
+        stderr, interval = (None, None) if few else (found.stderr, found.interval)
+        return [
+            Measurement("fid", found.debiased, "estimate", "lower", "", stderr, settings, interval, flags),
+            Measurement("fid_plugin", found.plug_in, "estimate", "lower", settings=features.settings, flags=flags),
+        ]
 
 
 class KernelDistance(Fidelity):
-    """KID: squared maximum mean discrepancy with the kernel (x·y/d + 1)^3, averaged over random subsets of both sets
-    (Bińkowski et al. 2018). Unbiased, so it may be negative. The spread over subsets is no standard error, and none is
-    given."""
-
-    class Config(FidelityConfig):
-        """Options of `kid`."""
-
-        subsets: int = Field(100, ge=1, description="random subsets that are averaged over")
-        subset_size: int = Field(1000, ge=2, description="points in a subset; at most half of the smaller set")
+    """KID: the squared maximum mean discrepancy with the kernel (x·y/d + 1)^3 (Bińkowski et al. 2018), from all pairs
+    of points: what its mean over random subsets estimates, without their noise. Unbiased, so it may be negative. Its
+    standard error is the jackknife's."""
 
     names: ClassVar[tuple[str, ...]] = ("kid",)
-    config: Config
 
     def measure(self, subject: Subject) -> list[Measurement]:
         features = self.features(subject)
-        subset_size = min(self.config.subset_size, features.points // 2)
-        value = _distances(
-            features.generated,
-            features.reference,
-            kid=True,
-            kid_subsets=self.config.subsets,
-            kid_subset_size=subset_size,
-        )["kernel_inception_distance_mean"]
-        settings = features.settings | {"subsets": self.config.subsets, "subset_size": subset_size}
-        return [Measurement("kid", value, "estimate", "lower", settings=settings)]
+        reference = features.reference[:MAX_KERNEL_POINTS]
+        found = kernel_distance(features.generated, reference)
+        settings = features.settings | {"n_reference": len(reference), "groups": GROUPS}
+        return [
+            Measurement(
+                "kid", found.distance, "estimate", "lower", "", found.stderr, settings, found.interval, features.flags
+            )
+        ]
 
 
-class PrecisionRecall(Fidelity):
+class Neighbourhoods(Fidelity):
+    """Base of the metrics that ask who lies in whose neighbourhood, and give a pair of numbers.
+
+    Neighbourhoods depend on how dense the sets are, so that equally many points of both are used: the smaller set's
+    number.
+    """
+
+    def measure(self, subject: Subject) -> list[Measurement]:
+        features = self.features(subject)
+        n = features.points
+        settings = features.settings | {"n": n, "n_reference": n} | self.config.model_dump(include={"k"})
+        scores = self.scores(features.generated[:n], features.reference[:n])
+        return [
+            Measurement(name, value, "estimate", "higher", "", stderr, settings, flags=features.flags)
+            for name, (value, stderr) in zip(self.names, scores, strict=True)
+        ]
+
+    def scores(self, samples: Tensor, data: Tensor) -> list[tuple[float, float]]:
+        """A value and its standard error for each of `names`, from features `(n, d)` of both."""
+        raise NotImplementedError
+
+
+class PrecisionRecall(Neighbourhoods):
     """Precision: the share of samples that lie within some data point's distance to its k-th nearest neighbour among
-    the data. Recall: the same with samples and data exchanged (Kynkäänniemi et al. 2019).
+    the data. Recall: the same with samples and data exchanged (Kynkäänniemi et al. 2019), both by torch-fidelity.
 
-    Both depend on how dense the sets are, so that equally many points of both are used: the smaller set's number.
+    Their standard errors are binomial: precision's is over samples, given the data, recall's over data, given the
+    samples.
     """
 
     class Config(FidelityConfig):
@@ -198,69 +174,34 @@ class PrecisionRecall(Fidelity):
     names: ClassVar[tuple[str, ...]] = ("precision", "recall")
     config: Config
 
-    def measure(self, subject: Subject) -> list[Measurement]:
-        features = self.features(subject)
-        n = features.points
-        values = _distances(
-            features.generated[:n],
-            features.reference[:n],
-            prc=True,
-            prc_neighborhood=self.config.k,
-            prc_batch_size=1000,  # distances are held for this many points at a time
-        )
-        settings = features.settings | {"n": n, "n_reference": n, "k": self.config.k}
+    def scores(self, samples: Tensor, data: Tensor) -> list[tuple[float, float]]:
+        # torch-fidelity takes seconds to import, and planning a run needs these metrics' options only
+        from genbench.metrics.distances import precision_recall
+
         return [
-            Measurement(name, values[name], "estimate", "higher", settings=settings) for name in ("precision", "recall")
+            (share, math.sqrt(share * (1 - share) / len(data)))
+            for share in precision_recall(samples, data, self.config.k)
         ]
 
 
-def samples(subject: Subject, n: int) -> Tensor:
-    """`n` samples of the model, `(n, *shape)` float32 on its device: drawn once per run, from the run's seed.
+class DensityCoverage(Neighbourhoods):
+    """Density: in how many data points' neighbourhoods a sample lies, relative to k. Coverage: the share of data points
+    with a sample in their neighbourhood (Naeem et al. 2020). A neighbourhood reaches to the k-th nearest data point.
 
-    Raises:
-        MetricError: they have the wrong shape, are not finite, are not of the data's levels, or repeat themselves.
+    For equal distributions density is about 1, and coverage about 1 - 2^-k.
+    Standard errors are those of means: density's over samples, given the data, coverage's over data, given the samples.
     """
-    return _once(subject, ("samples", n), lambda: _draw(subject, n))
 
+    class Config(FidelityConfig):
+        """Options of `density_coverage`."""
 
-def _draw(subject: Subject, n: int) -> Tensor:
-    model, data = subject.model, subject.data
-    parts = []
-    # a reference row hands out data points: all in one call, so that it repeats none
-    chunk = CHUNK if isinstance(model, nn.Module) else n
-    with seeded(subject.seed, subject.device):
-        for start in range(0, n, chunk):
-            size = min(chunk, n - start)
-            parts.append(checked(model, "sample", model.sample(size), (size, *data.shape)).float())
-    x = torch.cat(parts)
-    if any(torch.equal(part, parts[0]) for part in parts[1:]) and (parts[0] != parts[0][:1]).any():
-        raise MetricError(f"{type(model).__name__}.sample returned the same {CHUNK} samples twice: it does not draw")
-    if data.levels is not None:
-        source = f"{type(model).__name__}.sample"
-        if x.min() < 0 or x.max() > 1:
-            raise MetricError(f"{source} returned values from {x.min():.4g} to {x.max():.4g}, the data's are in [0, 1]")
-        off = (x - snap(x, data.levels)).abs().max().item() * (data.levels - 1)
-        if off > GRID_TOLERANCE:
-            raise MetricError(
-                f"{source} returned values that are up to {off:.2g} levels away from the data's {data.levels} levels; "
-                "genbench.model.snap rounds to them"
-            )
-    return x
+        k: int = Field(5, ge=1, lt=MIN_POINTS, description="the neighbour whose distance is a neighbourhood's radius")
 
+    names: ClassVar[tuple[str, ...]] = ("density", "coverage")
+    config: Config
 
-def _data_features(extractor: Any, split: DeviceSplit, n: int | None, device: torch.device) -> Tensor:
-    with seeded(PROTOCOL_SEED, device):  # a split that is binarised anew at every access is the same for all models
-        return torch.cat([extractor(split.batch(index).x).cpu() for index in choose(split, n).split(CHUNK)])
-
-
-def _once(subject: Subject, key: tuple, make: Any) -> Any:
-    if key not in subject.memo:
-        subject.memo[key] = make()
-    return subject.memo[key]
-
-
-def _distances(generated: Tensor, reference: Tensor, **options: Any) -> dict[str, float]:
-    # torch-fidelity takes seconds to import, and planning a run needs these metrics' options only
-    from genbench.metrics.distances import distances
-
-    return distances(generated, reference, **options)
+    def scores(self, samples: Tensor, data: Tensor) -> list[tuple[float, float]]:
+        return [
+            (points.mean().item(), points.std().item() / math.sqrt(len(points)))
+            for points in density_coverage(samples, data, self.config.k)
+        ]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from genbench.metrics.base import PROTOCOL_SEED
 
@@ -23,10 +24,12 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Jackknifed:
-    """An estimate less its bias of order 1/n, and its standard error."""
+    """An estimate less its bias of order 1/n, its standard error, and half the width of its 95% interval: the standard
+    error times the quantile of Student's t, whose degrees of freedom are one less than the groups."""
 
     debiased: float
     stderr: float
+    margin: float
 
 
 def group_of(n: int, groups: int = GROUPS) -> np.ndarray:
@@ -45,7 +48,8 @@ def jackknife(whole: float, without: Sequence[float]) -> Jackknifed:
     groups = len(without)
     mean = math.fsum(without) / groups
     variance = (groups - 1) / groups * math.fsum((value - mean) ** 2 for value in without)
-    return Jackknifed(groups * whole - (groups - 1) * mean, math.sqrt(variance))
+    stderr = math.sqrt(variance)
+    return Jackknifed(groups * whole - (groups - 1) * mean, stderr, float(stdtrit(groups - 1, 0.975)) * stderr)
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,13 @@ class Inception(Extractor):
             raise _no_weights(path, "the network has other tensors") from error
         self.network = network.to(device, memory_format=torch.channels_last)  # 1.6 times faster on a CPU
 
+    @staticmethod
+    def takes(shape: tuple[int, ...]) -> bool:
+        """Whether data points of this `shape` are images that it can look at."""
+        return len(shape) == 3 and shape[0] in (1, 3)
+
     def check(self, shape: tuple[int, ...]) -> None:
-        if len(shape) != 3 or shape[0] not in (1, 3):
+        if not self.takes(shape):
             raise NotApplicable(f"the extractor inception takes images of 1 or 3 channels, not {shape}")
 
     def features(self, x: Tensor) -> Tensor:
@@ -62,6 +67,11 @@ class Inception(Extractor):
         ):
             (features,) = self.network(image)
         return features.double()
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The classes' logits `(B, 1008)` float64 that the published Inception score is of, which have no bias, from
+        features `(B, 2048)` on the CPU."""
+        return features @ self.network.fc.weight.T.to(features)
 
 
 def published_weights() -> Path:
