@@ -33,10 +33,19 @@ COLUMNS = {
 
 
 def value(
-    name: str, number: float, *, kind: str | None = None, stderr: float | None = None, protocol: str = "p"
+    name: str,
+    number: float,
+    *,
+    kind: str | None = None,
+    stderr: float | None = None,
+    protocol: str = "p",
+    interval: tuple[float, float] | None = None,
+    flags: tuple[str, ...] = (),
+    **settings: object,
 ) -> Value:
     metric, usual, better, unit = COLUMNS[name]
-    settings = {"dimension": 8} if metric == "separation" else {}
+    if metric == "separation":
+        settings = {"dimension": 8} | settings
     return Value.model_validate(
         {
             "name": name,
@@ -48,6 +57,8 @@ def value(
             "unit": unit,
             "protocol": protocol,
             "settings": settings,
+            "interval": interval,
+            "flags": flags,
         }
     )
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from itertools import groupby
 
 import pytest
 from rich.console import Console
@@ -83,12 +84,72 @@ def test_json_says_all_that_a_table_knows(records):
     assert [problem["label"] for problem in tables[1]["problems"]] == ["dcgan", "realnvp"]
 
 
+def test_csv_and_json_carry_ranks_protocols_and_flags(record, number):
+    flagged = number("fid", 1.0, stderr=0.1, protocol="abc", flags=("few points", "copies"))
+    tables = build_tables([record("a", [flagged]), record("b", [number("fid", 2.0, stderr=0.1, protocol="abc")])])
+
+    first, second = csv.DictReader(io.StringIO(render(tables, "csv")))
+    assert (first["fid_rank_low"], first["fid_rank_high"], second["fid_rank_low"]) == ("1", "1", "2")
+    assert (first["fid_protocol"], first["fid_flags"], second["fid_flags"]) == ("abc", "few points; copies", "")
+    cell = json.loads(render(tables, "json"))[0]["rows"][0]["cells"]["fid"]
+    assert (cell["rank_low"], cell["rank_high"], cell["protocols"]) == (1, 1, ["abc"])
+    assert cell["flags"] == ["few points", "copies"]
+    assert cell["by_seed"] == {"0": 1.0}
+
+
+def test_json_says_in_what_uneven_columns_differ(record, number):
+    tables = build_tables([record(p, [number("fid", 1.0, protocol=p, k=p)]) for p in ("x", "y")])
+
+    (column,) = json.loads(render(tables, "json"))[0]["columns"]
+    assert (column["comparable"], column["differs"]) == (False, {"k": ["x", "y"]})
+
+
+def test_flags_are_marked_and_said_beneath_in_every_format(record, number):
+    tables = build_tables(
+        [
+            record("vae_1", [number("fid", 1.5, flags=("<few> points",)), number("kid", 1.0, flags=("<few> points",))]),
+            record("gan", [number("fid", 2.0), number("kid", 1.0, flags=("<few> points",))]),
+        ]
+    )
+
+    note = "‡ <few> points: fid (vae_1), kid (all)"
+    assert "~1.500‡" in shown(tables, 120)
+    assert note in shown(tables, 120)
+    assert "‡ flagged: a note beneath the table" in shown(tables, 120)
+    assert "**~1.500‡**" in render(tables, "md")
+    assert r"- ‡ \<few\> points: fid (vae_1), kid (all)" in render(tables, "md")
+    latex = render(tables, "latex")
+    assert r"1.500$\ddagger$" in latex
+    assert r"$\ddagger$ \textless{}few\textgreater{} points: fid (vae\_1), kid (all)." in latex
+    page = render(tables, "html")
+    assert 'title="&lt;few&gt; points; protocol p">~1.500‡</td>' in page
+    assert "<li>‡ &lt;few&gt; points: fid (vae_1), kid (all)</li>" in page
+
+
+def test_no_flags_no_mark(records):
+    tables = build_tables(records)
+
+    assert "‡" not in shown(tables, 160)
+    assert all("‡" not in render(tables, output) for output in ("md", "html"))
+
+
+def test_markdown_has_ranks_only_where_two_models_are_ranked(record, number):
+    two = [record(label, [number("fid", v, stderr=0.1), number("kid", 1.0)]) for label, v in (("a", 1.0), ("b", 2.0))]
+    one = record("a", [number("fid", 1.0), number("kid", 1.0)])
+
+    assert "| model | fid | kid |\n| :-- | --: | --: |\n| `a` | 1 | 1–2 |\n| `b` | 2 | 1–2 |" in render(
+        build_tables(two), "md"
+    )
+    assert "Ranks" not in render(build_tables([one]), "md")
+
+
 def test_markdown_keeps_its_columns_whatever_a_label_holds(records, nasty):
     text = render(build_tables(records), "md")
 
     rows = [line for line in text.splitlines() if line.startswith("|")]
     widths = [len(re.split(r"(?<!\\)\|", line)) for line in rows]
-    assert len(set(widths[:4])) == len(set(widths[4:])) == 1
+    # two tables, each with its ranks beneath
+    assert [width for width, _ in groupby(widths)] == [5, 4, 13, 9]
     assert f"`` {nasty.replace('|', chr(92) + '|')} ``" in text
     assert "**≤2.027 ±0.052**" in text
     assert "| diverged |" in text

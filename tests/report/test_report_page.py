@@ -76,7 +76,24 @@ def test_all_sections_are_there(page):
     assert "RuntimeError: shapes don't match" in text
     assert "genbench run --models vae" in text
     assert "0123456789abcdef0123456789abcdef01234567" in text
-    assert "vae[latent_dim=16] (≤2.027 ±0.052); not distinguishable: realnvp" in text
+    assert "vae[latent_dim=16] (≤2.027 ±0.052); not distinguishable: <script>" in text
+
+
+def test_ranks_and_differences_to_the_best_are_there(page):
+    cells = re.findall(r"<td[^>]*>([^<]*)<br><small title=\"([^\"]*)\">([^<]*)</small></td>", page)
+
+    # independent is proven worse than vae, by its test error and the spread of vae's seeds
+    assert ("3–4", "unpaired", "≥+0.393 ±0.065") in cells
+    assert ("1–4", "no error known", "~+187.8†") in cells
+    assert page.count("<h3>Ranks</h3>") == 2
+
+
+def test_every_number_names_its_protocol(page):
+    numbers = re.findall(r"<td class=\"number[^>]*data-value[^>]*>", page)
+
+    assert numbers
+    assert all('title="protocol p"' in number for number in numbers)
+    assert "<dt>bits_per_dim</dt><dd><code>p</code></dd>" in page
 
 
 def test_pictures_stand_beside_real_data(page):
@@ -169,5 +186,5 @@ def test_a_browser_shows_it(report, tmp_path, nasty):
     assert dom.tags.count("button") == 3 + 16  # the inline script ran: every column head became a button
     assert not dom.handlers
     assert nasty in dom.text
-    assert done.stdout.count('<tr><th scope="row">') == 10
+    assert done.stdout.count('<tr><th scope="row">') == 10 + 7  # all numbers, and ranks
     assert "vae[latent_dim=2]" in dom.text

@@ -42,6 +42,38 @@ def test_a_single_seed_has_the_interval_of_its_standard_error_or_none(record, nu
     assert cell(table, "vae", "fid").interval is None
 
 
+def test_a_single_seed_prefers_the_interval_of_its_own(record, number):
+    table = only([record("vae", [number("fid", 2.0, stderr=0.1, interval=(1.5, 3.5))])])
+
+    assert cell(table, "vae", "fid").interval == 1.0
+
+
+def test_seeds_that_agree_have_the_interval_over_the_test_data(record, number):
+    table = only([record("pca", [number("bits_per_dim", 2.0, stderr=0.1)], seed=seed) for seed in range(3)])
+
+    got = cell(table, "pca", "bits_per_dim")
+    assert (got.n, got.varies) == (3, False)
+    assert got.interval == pytest.approx(0.196, rel=1e-3)
+
+
+def test_flags_and_protocols_of_all_seeds_stand_in_the_cell(record, number):
+    table = only(
+        [
+            record("vae", [number("fid", 1.0, flags=("few points",))]),
+            record("vae", [number("fid", 2.0, flags=("few points", "memorised\x1b[31m"))], seed=1),
+        ]
+    )
+
+    assert cell(table, "vae", "fid").flags == ("few points", "memorised")
+    assert cell(table, "vae", "fid").protocols == ("p",)
+
+
+def test_a_flagged_value_is_ranked(record, number):
+    table = only([record("a", [number("fid", 1.0, flags=("few points",))]), record("b", {"fid": 2.0})])
+
+    assert cell(table, "a", "fid").best
+
+
 def test_equal_seeds_have_no_interval_made_of_rounding():
     assert mean([0.95] * 3) == 0.95
     assert t_interval([0.95] * 3) == 0
@@ -121,17 +153,40 @@ def test_values_of_different_settings_are_not_ranked(record, number):
     assert not table.columns[0].comparable
 
 
-def test_what_overlaps_the_best_is_close(record, number):
+def test_uneven_columns_say_which_settings_differ(record, number):
+    """The metric's part of the protocol and what was measured with it; what differs among comparable values does not
+    count, and hashes are cut."""
+    one, other = "1" * 64, "2" * 64
+    runs = [
+        record("a", [number("fid", 10.0, protocol="one", sha256=one, k=3, dims=8)]),
+        record("b", [number("fid", 10.0, protocol="one", sha256=one, k=3, dims=9)]),
+        record("c", [number("fid", 20.0, protocol="other", sha256=other, k=3, dims=9)]),
+    ]
+    asked = runs[2].protocol | {"metrics": {"fid": {"n": 50}}}
+    runs[2] = runs[2].model_copy(update={"protocol": asked})
+
+    (column,) = only(runs).columns
+    assert column.differs == {"sha256": ("111111111111…", "222222222222…"), "n": ("–", "50")}
+
+
+def test_columns_that_can_be_compared_differ_in_nothing(record, number):
+    (column,) = only([record("a", [number("fid", 1.0, n=3)]), record("b", [number("fid", 1.0, n=4)])]).columns
+
+    assert column.comparable
+    assert column.differs == {}
+
+
+def test_what_can_not_be_told_from_the_best_is_close(record, number):
     table = only(
         [
             record("best", [number("bits_per_dim", 2.0, stderr=0.05)]),
             record("near", [number("bits_per_dim", 2.1, stderr=0.05)]),
-            record("far", [number("bits_per_dim", 2.3, stderr=0.05)]),
-            record("unsure", [number("bits_per_dim", 2.01)]),
+            record("overlapping", [number("bits_per_dim", 2.15, stderr=0.05)]),  # 2.12 standard errors away
+            record("unsure", [number("bits_per_dim", 2.9)]),
         ]
     )
 
-    assert {row.label for row in table.rows if row.cells["bits_per_dim"].close} == {"near"}
+    assert {row.label for row in table.rows if row.cells["bits_per_dim"].close} == {"near", "unsure"}
 
 
 def test_failed_not_applicable_and_absent_are_three_things(record, missing):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from genbench.report.layout import Cell, Column, Row, Table
-from genbench.report.text import cell_text, header, legend, shown_columns
+from genbench.report.legend import flag_notes, legend
+from genbench.report.text import cell_text, header, shown_columns
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -18,6 +19,7 @@ _ESCAPES = {
     "–": "--",
     "…": r"\ldots{}",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "±": r"$\pm$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
@@ -36,7 +38,7 @@ def _lines(table: Table) -> list[str]:
     columns = shown_columns(table)
     models = [_row(row, columns) for row in table.rows if not row.is_reference]
     references = [_row(row, columns) for row in table.rows if row.is_reference]
-    caption = " ".join([f"{table.title}.", *legend([table])])
+    caption = " ".join([f"{table.title}.", *legend([table]), *(f"{note}." for note in flag_notes(table, columns))])
     return [
         r"\begin{table}",
         r"\centering",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from genbench.report.quantities import number, small_number, two_digits
@@ -37,6 +37,7 @@ class Column:
         metric: the metric that it answers.
         main: whether narrow formats show it.
         comparable: False where its values were measured with different settings: then none is best.
+        differs: the settings in which they differ, each with the values it had.
         decimals: how many to show.
     """
 
@@ -46,6 +47,7 @@ class Column:
     better: Better
     main: bool
     comparable: bool
+    differs: Mapping[str, tuple[str, ...]]
     decimals: int
 
 
@@ -56,12 +58,17 @@ class Cell:
     Attributes:
         state: a `value`; `failed` (the metric or the run); `not_applicable`; `absent`: it was not asked for.
         value: mean over the seeds that have one.
-        interval: half-width of the 95% interval: Student's t over seeds where `n` > 1, else 1.96 standard errors
-            over the test data; None where neither is known.
+        interval: half-width of the 95% interval: Student's t over seeds where they differ, else that of the value
+            over the test data: half the width of its own interval, or 1.96 standard errors; None where none is known.
         kind: that of all seeds, or `estimate` where they are of different kinds.
         n: number of seeds that have a value.
+        by_seed: the value of each.
+        protocols: hashes of all that must agree before the value may be compared; one, but for uneven seeds.
+        flags: what a reader must know before believing the value, each in a few words.
         best: no comparable model is better.
-        close: not the best, but its interval and the best's overlap.
+        close: not the best, and not distinguishable from it.
+        rank_low, rank_high: between which ranks the model lies, 1 being the best, with a probability of 95% for all
+            models of the column at once; None where it is not ranked.
         word: of a failed cell, what became of it: `failed`, `diverged`, `timeout`, `oom`, `killed`.
         reason: of a cell without a value, why.
     """
@@ -71,10 +78,20 @@ class Cell:
     interval: float | None = None
     kind: Kind | None = None
     n: int = 0
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+    protocols: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     best: bool = False
     close: bool = False
+    rank_low: int | None = None
+    rank_high: int | None = None
     word: str = ""
     reason: str = ""
+
+    @property
+    def varies(self) -> bool:
+        """Whether its seeds differ, so that its interval is one over seeds."""
+        return len(set(self.by_seed.values())) > 1
 
 
 @dataclass(frozen=True)

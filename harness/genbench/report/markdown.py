@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from genbench.report.layout import Cell, Column, Table
+from genbench.report.legend import RANKS, flag_notes, legend
 from genbench.report.protocols import one_line
-from genbench.report.text import cell_text, differs_line, header, legend, problem_text, shown_columns
+from genbench.report.ranking import ranked_columns, ranked_rows
+from genbench.report.text import cell_text, differs_line, header, problem_text, rank_text, shown_columns
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
@@ -30,8 +32,20 @@ def _blocks(table: Table) -> list[str]:
         f"Differs from the other tables: {_escape(differs_line(table))}" if table.differs else "",
         table.order,
         "\n".join(_line(cells) for cells in lines),
+        "\n".join(f"- {_escape(note)}" for note in flag_notes(table, columns)),
+        *_ranks(table),
         "\n".join(problems),
     ]
+
+
+def _ranks(table: Table) -> list[str]:
+    columns = ranked_columns(table)
+    lines = [
+        ["model", *(_escape(column.name) for column in columns)],
+        [":--", *("--:" for _ in columns)],
+        *([_code(row.label), *(rank_text(row.cells[column.name]) for column in columns)] for row in ranked_rows(table)),
+    ]
+    return [RANKS, "\n".join(_line(cells) for cells in lines)] if columns else []
 
 
 def _line(cells: Iterable[str]) -> str:

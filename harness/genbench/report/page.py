@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from genbench.report import text
+from genbench.report import legend, text
 from genbench.report.columns import MEANINGS
 from genbench.report.layout import REAL, Problem, Row, Table, interval_text, value_text
 from genbench.report.pictures import codes, log_tail, picture, png_uri
 from genbench.report.protocols import distinct_values, flatten, one_line, plain
+from genbench.report.ranking import ranked_rows
+from genbench.report.standings import ranked_standings
 from genbench.report.tables import build_tables
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Section:
 
     table: Table
     highlights: list[tuple[str, str]]
+    protocols: dict[str, str]
     plots: list[Picture]
     galleries: list[Gallery]
     failures: list[Failure]
@@ -114,6 +117,7 @@ def _section(table: Table, records: Mapping[str, Record], palette: Palette, out:
     section = Section(
         table=table,
         highlights=text.highlights(table),
+        protocols=_own_protocols(table),
         plots=[Picture(plot.title, png_uri(plot.png), plot.caption) for plot in plots],
         galleries=[
             _gallery("samples", "Samples", "Drawn at random, none chosen, beside real test data.", table, records, out),
@@ -131,6 +135,13 @@ def _section(table: Table, records: Mapping[str, Record], palette: Palette, out:
         provenance=distinct_values(record.provenance for record in records.values()),
     )
     return section, [*plots, *(plot for _, plot in scatters)]
+
+
+def _own_protocols(table: Table) -> dict[str, str]:
+    """The protocol hashes of every column's values."""
+    cells = {column.name: [row.cells[column.name] for row in table.rows] for column in table.columns}
+    hashes = {name: dict.fromkeys(one for cell in found for one in cell.protocols) for name, found in cells.items()}
+    return {name: " ".join(found) for name, found in hashes.items() if found}
 
 
 def _first_ok(row: Row, records: Mapping[str, Record]) -> Record | None:
@@ -200,7 +211,9 @@ def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Seq
 
 
 def _legend(tables: Sequence[Table]) -> list[str]:
-    return text.legend(tables, lambda table: table.columns)
+    found = [standing for table in tables for standing in ranked_standings(table)]
+    differences = [between for standing in found for between in standing.differences.values()]
+    return legend.legend(tables, lambda table: table.columns) + legend.difference_legend(differences)
 
 
 def _has_column(tables: Iterable[Table], name: str) -> bool:
@@ -216,8 +229,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     helpers: dict[str, Any] = {
-        "marks": text.KIND_MARKS,
-        "close": text.CLOSE,
+        "kind_marks": text.KIND_MARKS,
+        "marks": text.marks,
+        "flag_notes": legend.flag_notes,
+        "rank_text": text.rank_text,
+        "difference_text": text.difference_text,
+        "basis_text": text.basis_text,
+        "ranks": legend.RANKS,
+        "ranked_rows": ranked_rows,
+        "ranked_standings": ranked_standings,
         "not_applicable": text.NOT_APPLICABLE,
         "header": text.header,
         "value_text": value_text,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 #: The two-sided 95% quantile of the normal distribution.
 NORMAL_95 = 1.959963984540054
@@ -19,12 +20,30 @@ def mean(values: Sequence[float]) -> float:
 
 def t_interval(values: Sequence[float]) -> float:
     """Half-width of the 95% Student-t interval of the mean of at least two values."""
-    from scipy.special import stdtrit  # late: a table of single seeds does without scipy
-
     n = len(values)
     centre = mean(values)
     variance = math.fsum((value - centre) ** 2 for value in values) / (n - 1)
-    return float(stdtrit(n - 1, 0.975)) * math.sqrt(variance / n)
+    return student_95(n - 1) * math.sqrt(variance / n)
+
+
+@cache
+def student_95(degrees: int) -> float:
+    """The two-sided 95% quantile of Student's t distribution with these degrees of freedom."""
+    from scipy.special import stdtrit  # late: a table of single seeds does without scipy
+
+    return float(stdtrit(degrees, 0.975))
+
+
+def two_sided_p(value: float, half_width: float, degrees: int | None = None) -> float:
+    """The p-value of the two-sided test that the truth is 0, given the half-width of a value's 95% interval: Student's
+    t with these degrees of freedom, or normal."""
+    if half_width == 0:
+        return 0.0 if value else 1.0
+    if degrees is None:
+        return math.erfc(NORMAL_95 * abs(value) / half_width / math.sqrt(2))
+    from scipy.special import stdtr  # late: see above
+
+    return 2 * float(stdtr(degrees, -student_95(degrees) * abs(value) / half_width))
 
 
 def decimals_for(values: Sequence[float], intervals: Sequence[float]) -> int:

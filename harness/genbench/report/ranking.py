@@ -1,38 +1,60 @@
-"""Which model is best in a column, which ones can't be told from it, and in what order rows stand."""
+"""Which model is best in a column, which ones can't be told from it, between which ranks each lies, and in what order
+rows stand."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from genbench.report.layout import Cell, Column, Row, value_text
+from genbench.report.comparing import difference, rank_intervals
+from genbench.report.layout import Cell, Column, Row, Table, value_text
 
 
-def mark_best(rows: Sequence[Row], column: Column) -> list[Row]:
-    """The rows with the best cells of the column marked, and those that can't be told from the best."""
-    if column.better == "neither" or not column.comparable:
+def judge(rows: Sequence[Row], column: Column) -> list[Row]:
+    """The rows with the cells of the column marked that are best, and those that can't be told from the best, and with
+    the ranks between which each model lies."""
+    ranked = contenders(rows, column)
+    if len(ranked) < 2:
         return list(rows)
-    sign = 1 if column.better == "lower" else -1
-    contenders = {
-        row.label: row.cells[column.name]
+    cells = [row.cells[column.name] for row in ranked]
+    best = cells[0]
+    judged = {}
+    for row, cell, (low, high) in zip(ranked, cells, rank_intervals(cells, column.better), strict=True):
+        is_best = value_text(cell, column) == value_text(best, column)
+        close = not is_best and not difference(cell, best).distinguishable
+        judged[row.label] = replace(cell, best=is_best, close=close, rank_low=low, rank_high=high)
+    return [
+        replace(row, cells={**row.cells, column.name: judged[row.label]}) if row.label in judged else row
+        for row in rows
+    ]
+
+
+def contenders(rows: Iterable[Row], column: Column) -> list[Row]:
+    """The models that are ranked in this column, best first: those with a number that does not flatter them, where
+    the numbers can be compared and one direction is better."""
+    if column.better == "neither" or not column.comparable:
+        return []
+    found = [
+        row
         for row in rows
         if not row.is_reference and row.cells[column.name].value is not None and not _flatters(row, column)
-    }
-    if len(contenders) < 2:
-        return list(rows)
-    best = min(contenders.values(), key=lambda cell: sign * (cell.value or 0.0))
-    judged = []
-    for row in rows:
-        cell = row.cells[column.name]
-        if row.label in contenders:
-            is_best = value_text(cell, column) == value_text(best, column)
-            cell = replace(cell, best=is_best, close=not is_best and _overlap(cell, best))
-        judged.append(replace(row, cells={**row.cells, column.name: cell}))
-    return judged
+    ]
+    return sorted(found, key=lambda row: rank(row.cells[column.name], column))
 
 
-def rank(cell: Cell, column: Column, worst_first: bool) -> tuple[int, float]:
+def ranked_columns(table: Table) -> list[Column]:
+    """The main columns in which models are ranked."""
+    return [c for c in table.columns if c.main and any(row.cells[c.name].rank_low for row in table.rows)]
+
+
+def ranked_rows(table: Table) -> list[Row]:
+    """The models that are ranked in a main column."""
+    columns = ranked_columns(table)
+    return [row for row in table.rows if any(row.cells[column.name].rank_low for column in columns)]
+
+
+def rank(cell: Cell, column: Column, worst_first: bool = False) -> tuple[int, float]:
     """Sorts values first, then what failed, then what has no number."""
     if cell.value is None:
         return (1 if cell.state == "failed" else 2, 0.0)
@@ -40,7 +62,7 @@ def rank(cell: Cell, column: Column, worst_first: bool) -> tuple[int, float]:
     return (0, cell.value if smallest_first else -cell.value)
 
 
-def order_text(column: Column, worst_first: bool) -> str:
+def order_text(column: Column, worst_first: bool = False) -> str:
     """How `rank` sorted, in words."""
     if column.better == "neither":
         return f"sorted by {column.name}, {'largest' if worst_first else 'smallest'} first"
@@ -55,9 +77,3 @@ def natural(text: str) -> list[tuple[int, str]]:
 def _flatters(row: Row, column: Column) -> bool:
     """Whether the truth can only be worse than this bound: such a number can't be the best one."""
     return row.cells[column.name].kind == ("upper_bound" if column.better == "higher" else "lower_bound")
-
-
-def _overlap(one: Cell, other: Cell) -> bool:
-    if one.value is None or other.value is None or one.interval is None or other.interval is None:
-        return False
-    return abs(one.value - other.value) <= one.interval + other.interval

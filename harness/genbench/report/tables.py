@@ -6,14 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genbench.errors import unknown
 from genbench.report.columns import ORDER, in_order, is_main
 from genbench.report.layout import STATUS_WORDS, Cell, Column, Problem, Row, Table
-from genbench.report.protocols import differences, heading, one_line
+from genbench.report.protocols import differences, flatten, heading, one_line
 from genbench.report.quantities import NORMAL_95, decimals_for, mean, t_interval
-from genbench.report.ranking import mark_best, natural, order_text, rank
+from genbench.report.ranking import judge, natural, order_text, rank
 
 if TYPE_CHECKING:
     from genbench.results.schema import Record, Value
@@ -73,7 +73,7 @@ def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None
     rows = [_row(label, group, columns.values()) for label, group in groups.items()]
     columns = {name: _with_decimals(column, rows) for name, column in columns.items()}
     for column in columns.values():
-        rows = mark_best(rows, column)
+        rows = judge(rows, column)
     rows.sort(key=lambda row: (row.is_reference, natural(row.label)))
     if by:
         rows.sort(key=lambda row: (row.is_reference, *rank(row.cells[by], columns[by], worst_first)))
@@ -126,18 +126,34 @@ def _distinct(identity: tuple[str, ...], groups: Iterable[tuple[str, ...]]) -> s
 
 
 def _column(name: str, records: Iterable[Record], *, main: bool) -> Column:
-    values = [value for record in records for value in record.metrics if value.name == name]
+    found = [(record, value) for record in records for value in record.metrics if value.name == name]
     gaps = [gap for record in records for gap in record.unmeasured if name in gap.names]
-    sources = [value.metric for value in values] + [gap.metric for gap in gaps]
+    sources = [value.metric for _, value in found] + [gap.metric for gap in gaps]
+    first = found[0][1] if found else None
+    comparable = len({value.protocol for _, value in found}) <= 1
     return Column(
         name=name,
         metric=sources[0] if sources else "",
-        unit=values[0].unit if values else "",
-        better=values[0].better if values else "neither",
+        unit=first.unit if first else "",
+        better=first.better if first else "neither",
         main=main,
-        comparable=len({value.protocol for value in values}) <= 1,
+        comparable=comparable,
+        differs={} if comparable else _differing(found),
         decimals=0,
     )
+
+
+def _differing(found: Iterable[tuple[Record, Value]]) -> dict[str, tuple[str, ...]]:
+    """The settings in which values of different protocols differ, with the value of each protocol; a setting that
+    differs among values of one protocol is the model's own and no difference."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record, value in found:
+        part = f"metrics.{value.metric}."
+        asked = {name.removeprefix(part): s for name, s in flatten(record.protocol).items() if name.startswith(part)}
+        groups.setdefault(value.protocol, []).append({"metric": value.metric, **flatten(value.settings), **asked})
+    own = {name for same in groups.values() for each in differences(same) for name in each}
+    split = differences([{name: s for name, s in same[0].items() if name not in own} for same in groups.values()])
+    return {name: tuple(settings[name] for settings in split) for name in split[0]}
 
 
 def _row(label: str, group: Sequence[Record], columns: Iterable[Column]) -> Row:
@@ -159,7 +175,7 @@ def _cell(column: Column, group: Sequence[Record], ok: Sequence[Record]) -> Cell
         status = Counter(record.status for record in group).most_common(1)[0][0]
         errors = [record.error.message for record in group if record.error]
         return Cell("failed", word=STATUS_WORDS[status], reason=errors[0] if errors else "")
-    values = [value for record in ok for value in record.metrics if value.name == column.name]
+    values = [(record.spec.seed, value) for record in ok for value in record.metrics if value.name == column.name]
     if values:
         return _aggregate(values)
     gaps = [gap for record in ok for gap in record.unmeasured if column.name in gap.names]
@@ -171,16 +187,29 @@ def _cell(column: Column, group: Sequence[Record], ok: Sequence[Record]) -> Cell
     return Cell("absent")
 
 
-def _aggregate(values: Sequence[Value]) -> Cell:
+def _aggregate(seeds: Sequence[tuple[int, Value]]) -> Cell:
+    values = [value for _, value in seeds]
     numbers = [value.value for value in values]
-    stderr = values[0].stderr
-    if len(numbers) > 1:
-        interval: float | None = t_interval(numbers)
-    else:
-        interval = None if stderr is None else NORMAL_95 * stderr
     kinds = {value.kind for value in values}
-    kind = kinds.pop() if len(kinds) == 1 else "estimate"
-    return Cell("value", mean(numbers), interval, kind, len(numbers))
+    return Cell(
+        "value",
+        value=mean(numbers),
+        # seeds that all give the same number say nothing of its error
+        interval=t_interval(numbers) if len(set(numbers)) > 1 else _half_width(values[0]),
+        kind=kinds.pop() if len(kinds) == 1 else "estimate",
+        n=len(numbers),
+        by_seed={seed: value.value for seed, value in seeds},
+        protocols=tuple(dict.fromkeys(one_line(value.protocol) for value in values)),
+        flags=tuple(dict.fromkeys(one_line(flag) for value in values for flag in value.flags)),
+    )
+
+
+def _half_width(value: Value) -> float | None:
+    """Of the value's 95% interval over the test data."""
+    if value.interval is not None:
+        low, high = value.interval
+        return (high - low) / 2
+    return None if value.stderr is None else NORMAL_95 * value.stderr
 
 
 def _with_decimals(column: Column, rows: Iterable[Row]) -> Column:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 
+from genbench.report.comparing import Difference
 from genbench.report.layout import Cell, Column, Problem, Table, interval_text, value_text
+from genbench.report.quantities import decimals_for, number, small_number
 
 #: What a number's kind puts before it; an exact one stands unmarked.
 KIND_MARKS = {"exact": "", "lower_bound": "≥", "upper_bound": "≤", "estimate": "~"}
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 NOT_APPLICABLE = "–"
 CLOSE = "†"
+FLAGGED = "‡"
+#: What the kind of a difference puts before it.
+DIFFERENCE_MARKS = {**KIND_MARKS, "bounds": "≶"}
 
 
 def shown_columns(table: Table) -> list[Column]:
@@ -27,9 +31,38 @@ def header(column: Column) -> str:
 def cell_text(cell: Cell, column: Column) -> str:
     """A cell as plain text: `≤2.314 ±0.012`, `diverged`, `–`, or nothing."""
     if cell.state == "value":
-        number = f"{KIND_MARKS[cell.kind or 'exact']}{value_text(cell, column)}"
-        return f"{number} {interval_text(cell, column)}".rstrip() + (CLOSE if cell.close else "")
+        value = f"{KIND_MARKS[cell.kind or 'exact']}{value_text(cell, column)}"
+        return f"{value} {interval_text(cell, column)}".rstrip() + marks(cell)
     return {"failed": cell.word, "not_applicable": NOT_APPLICABLE, "absent": ""}[cell.state]
+
+
+def marks(cell: Cell) -> str:
+    """What stands behind a number: whether it can't be told from the best, and whether it is flagged."""
+    return f"{CLOSE if cell.close else ''}{FLAGGED if cell.flags else ''}"
+
+
+def rank_text(cell: Cell) -> str:
+    """The ranks between which a model lies, `2–4`, or the only one; nothing where it is not ranked."""
+    if cell.rank_low is None:
+        return ""
+    return str(cell.rank_low) if cell.rank_low == cell.rank_high else f"{cell.rank_low}–{cell.rank_high}"
+
+
+def difference_text(found: Difference) -> str:
+    """A difference with its sign: `~+0.12 ±0.03`, and a mark where it can't be told from 0."""
+    mark = f"{DIFFERENCE_MARKS[found.kind]}{'-' if found.value < 0 else '+'}"
+    size, width = abs(found.value), found.interval
+    if width is None:
+        return f"{mark}{small_number(size, decimals_for([size], []))}{CLOSE}"
+    decimals = decimals_for([size or width], [width])
+    return f"{mark}{number(size, decimals)} ±{number(width, decimals)}{'' if found.distinguishable else CLOSE}"
+
+
+def basis_text(found: Difference) -> str:
+    """What a difference's interval comes from."""
+    if found.interval is None:
+        return "no error known"
+    return f"paired over {found.n} seeds" if found.n else "unpaired"
 
 
 def wrapped(label: str, width: int) -> str:
@@ -52,46 +85,6 @@ def problem_text(problem: Problem) -> str:
 def differs_line(table: Table) -> str:
     """In what this table's protocol differs from those beside it; empty for a single table."""
     return ", ".join(f"{name} = {value}" for name, value in table.differs.items())
-
-
-def legend(tables: Sequence[Table], columns: Callable[[Table], Sequence[Column]] = shown_columns) -> list[str]:
-    """One sentence for each mark that occurs in these columns of the tables."""
-    found = [(row, row.cells[c.name], c) for table in tables for c in columns(table) for row in table.rows]
-    cells = [cell for _, cell, _ in found]
-    lines = []
-    if any(column.better != "neither" for _, _, column in found):
-        lines.append("↓ lower is better, ↑ higher is better; the best model is in bold.")
-    lines += _kinds({cell.kind for cell in cells})
-    if any(cell.interval is not None and cell.n > 1 for cell in cells):
-        lines.append("± with n > 1: 95% Student-t interval of the mean over n seeds.")
-    if any(cell.interval is not None and cell.n == 1 for cell in cells):
-        lines.append("± with n = 1: 1.96 standard errors over the test data; how seeds differ is not in it.")
-    if any(cell.close for cell in cells):
-        lines.append(f"{CLOSE} not distinguishable: its interval and that of the best overlap.")
-    if any(cell.n and cell.n < row.ok for row, cell, _ in found):
-        lines.append("A metric that gave no number for some seeds is averaged over the others.")
-    if any(row.ok < len(row.keys) for table in tables for row in table.rows):
-        lines.append("n = 2/3: two of three runs are ok, and the numbers are theirs.")
-    if any(cell.state == "failed" for cell in cells):
-        lines.append("failed, diverged, timeout, oom (out of memory), killed: the reasons are listed with the table.")
-    if any(cell.state == "not_applicable" for cell in cells):
-        lines.append(f"{NOT_APPLICABLE} not applicable to this model.")
-    if any(cell.state == "absent" for cell in cells):
-        lines.append("Blank: not asked for.")
-    if uneven := {column.name for _, _, column in found if not column.comparable}:
-        lines.append(f"Measured with different settings, so not ranked: {', '.join(sorted(uneven))}.")
-    return lines
-
-
-def _kinds(kinds: set[str | None]) -> list[str]:
-    marks = {"upper_bound": "≤ an upper bound", "lower_bound": "≥ a lower bound", "estimate": "~ an estimate"}
-    used = [text for kind, text in marks.items() if kind in kinds]
-    if not used:
-        return []
-    lines = [f"{', '.join(used)}; unmarked numbers are exact."]
-    if kinds & {"upper_bound", "lower_bound"}:
-        lines.append("A bound is ranked as it stands, except that one which flatters the model is never called best.")
-    return lines
 
 
 def highlights(table: Table) -> list[tuple[str, str]]:

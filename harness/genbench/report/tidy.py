@@ -9,17 +9,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from genbench.report.layout import Cell, Row, Table
+from genbench.report.layout import Cell, Column, Row, Table
 from genbench.report.protocols import one_line
+from genbench.report.standings import Standings
 
-SUFFIXES = ("", "_ci", "_kind", "_n")
+SUFFIXES = ("", "_ci", "_kind", "_n", "_rank_low", "_rank_high", "_protocol", "_flags")
 
 
 def to_csv(tables: Sequence[Table]) -> str:
     """One line per protocol and model.
 
     Every column `NAME` brings `NAME`, `NAME_ci` (half-width of the 95% interval), `NAME_kind` (`failed` or
-    `not_applicable` where there is no number) and `NAME_n` (seeds). `status` counts the runs: `ok:2;diverged:1`.
+    `not_applicable` where there is no number), `NAME_n` (seeds), `NAME_rank_low` and `NAME_rank_high` (the ranks
+    between which the model lies), `NAME_protocol` (hash of all that must agree before two of these numbers may be
+    compared) and `NAME_flags`. `status` counts the runs: `ok:2;diverged:1`.
     """
     names = list(dict.fromkeys(column.name for table in tables for column in table.columns))
     lines = [_line(table, row) for table in tables for row in table.rows]
@@ -59,20 +62,46 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
 
 def _fields(cell: Cell) -> tuple[Any, ...]:
     if cell.state == "value":
-        return cell.value, cell.interval, cell.kind, cell.n
-    return None, None, None if cell.state == "absent" else cell.state, None
+        ranks = cell.rank_low, cell.rank_high
+        return cell.value, cell.interval, cell.kind, cell.n, *ranks, ";".join(cell.protocols), "; ".join(cell.flags)
+    return None, None, None if cell.state == "absent" else cell.state, *[None] * (len(SUFFIXES) - 3)
+
+
+def standings_to_json(found: Sequence[tuple[Table, Standings | None]]) -> str:
+    """A list of protocols: the column (null where none is ranked), its models with their ranks, and the differences of
+    all pairs."""
+    return json.dumps([_standings(*each) for each in found], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _standings(table: Table, found: Standings | None) -> dict[str, Any]:
+    if found is None:
+        return _head(table) | {"column": None, "models": [], "differences": []}
+    name = found.column.name
+    return _head(table) | {
+        "column": _about(found.column),
+        "models": [
+            {"label": row.label, "model": row.model, "family": row.family, "keys": row.keys} | asdict(row.cells[name])
+            for row in found.rows
+        ],
+        "differences": [
+            {"model": label, "minus": other} | asdict(between) | {"distinguishable": between.distinguishable}
+            for (label, other), between in found.differences.items()
+        ],
+    }
+
+
+def _head(table: Table) -> dict[str, Any]:
+    return {"protocol_hash": table.protocol_hash, "title": table.title, "differs": dict(table.differs)}
+
+
+def _about(column: Column) -> dict[str, Any]:
+    return {name: getattr(column, name) for name in ("name", "metric", "unit", "better", "comparable", "differs")}
 
 
 def _document(table: Table) -> dict[str, Any]:
-    return {
-        "protocol_hash": table.protocol_hash,
-        "title": table.title,
-        "differs": dict(table.differs),
+    return _head(table) | {
         "protocol": dict(table.protocol),
-        "columns": [
-            {"name": c.name, "metric": c.metric, "unit": c.unit, "better": c.better, "comparable": c.comparable}
-            for c in table.columns
-        ],
+        "columns": [_about(column) for column in table.columns],
         "rows": [
             {
                 "label": row.label,
