@@ -22,6 +22,12 @@ def genbench_datasets() -> Iterator[genbench.DatasetEntry]:
         summary="points in the plane: two moons, 8 Gaussians, a checkerboard or two spirals; generated",
     )
     yield genbench.DatasetEntry(
+        "sprites",
+        "genbench_datasets.sprites:Sprites",
+        summary="32×32 pictures of a square, ellipse or heart, with the factors that made them; generated",
+        reference="after Matthey, Higgins, Hassabis & Lerchner 2017",
+    )
+    yield genbench.DatasetEntry(
         "mnist",
         "genbench_datasets.mnist:MNIST",
         summary="28×28 handwritten digits, 256 grey levels, 70,000 images; downloaded once",

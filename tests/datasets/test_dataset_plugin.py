@@ -12,7 +12,8 @@ ENTRIES = list(genbench_datasets.genbench_datasets())
 
 
 def test_the_standard_datasets_are_offered() -> None:
-    assert [entry.name for entry in ENTRIES] == ["digits", "toy2d", "mnist", "fashion-mnist", "cifar10", "folder"]
+    names = ["digits", "toy2d", "sprites", "mnist", "fashion-mnist", "cifar10", "folder"]
+    assert [entry.name for entry in ENTRIES] == names
     assert genbench_datasets.GENBENCH_API == 1
 
 

@@ -25,6 +25,11 @@ class ViewOptions(Options):
         description="make grey pixels binary: 1 above one half (threshold), drawn once with the grey value as the "
         "probability of 1 (static), or so drawn anew every time a training pixel is used (dynamic)",
     )
+    holdout: int | None = Field(
+        None,
+        ge=0,
+        description="class left out of all three splits; its test points become the anomalies",
+    )
 
 
 def apply_view(dataset: Dataset, view: ViewOptions) -> Dataset:
@@ -34,10 +39,15 @@ def apply_view(dataset: Dataset, view: ViewOptions) -> Dataset:
     once or anew are different benchmarks, whose likelihoods are not comparable (Burda, Grosse & Salakhutdinov 2016).
 
     Raises:
-        UsageError: the data is binary already, or continuous.
+        UsageError: the data is binary already, or continuous; there is no such class, or nothing but it.
     """
-    if view.binarize is None:
-        return dataset
+    if view.binarize is not None:
+        dataset = _binary(dataset, view)
+    # last, so that the points that stay have the pixels that they have without it
+    return dataset if view.holdout is None else _without(dataset, view.holdout)
+
+
+def _binary(dataset: Dataset, view: ViewOptions) -> Dataset:
     grey_levels = dataset.spec.levels
     if dataset.spec.kind != "discrete" or grey_levels is None:
         raise UsageError(
@@ -62,6 +72,32 @@ def apply_view(dataset: Dataset, view: ViewOptions) -> Dataset:
         test=binary("test"),
         redraw=dynamic,
         grey_levels=grey_levels if dynamic else None,
+    )
+
+
+def _without(dataset: Dataset, label: int) -> Dataset:
+    """The dataset without one class, whose test points become the anomalies."""
+    classes = dataset.spec.num_classes
+    if classes is None:
+        raise UsageError(f"{dataset.name}: holdout={label} needs class labels, this data has none; leave holdout out")
+    if label >= classes:
+        raise UsageError(f"{dataset.name}: holdout={label}: there is no such class, they are 0 … {classes - 1}")
+
+    def part(name: str, anomalous: bool) -> Split:
+        split: Split = getattr(dataset, name)
+        assert split.y is not None  # a dataset with classes has labels
+        chosen = (split.y == label) == anomalous
+        if not chosen.any():
+            held = "of this class" if anomalous else "of another class"
+            raise UsageError(f"{dataset.name}: holdout={label}: the {name} split has no point {held}")
+        return split.at(chosen)
+
+    return replace(
+        dataset,
+        train=part("train", False),
+        validation=part("validation", False),
+        test=part("test", False),
+        anomalies=part("test", True),
     )
 
 
