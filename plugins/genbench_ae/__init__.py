@@ -31,3 +31,18 @@ def genbench_models() -> Iterator[genbench.ModelEntry]:
         summary="deep undercomplete autoencoder, convolutional or fully connected",
         reference="Hinton & Salakhutdinov 2006",
     )
+
+
+@genbench.hookimpl
+def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
+    """The proofs of these models."""
+    yield genbench.SelftestEntry(
+        "linear-autoencoder",
+        "genbench_ae.selftest:linear_autoencoder",
+        summary="a linear autoencoder finds the principal subspace",
+    )
+    yield genbench.SelftestEntry(
+        "ppca",
+        "genbench_ae.selftest:ppca",
+        summary="probabilistic PCA against the multivariate normal",
+    )

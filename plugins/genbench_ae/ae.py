@@ -59,7 +59,10 @@ class AE(GradientModel, Encoder, Reconstructor):
     def encode(self, x: Tensor) -> Tensor:
         return self.encoder(x)
 
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """g(f(x)), cut to [0, 1] where the data lies there."""
-        output = self.decoder(self.encoder(x))
+    def decode(self, z: Tensor) -> Tensor:
+        """g(z), cut to [0, 1] where the data lies there."""
+        output = self.decoder(z)
         return output if self.data.kind == "continuous" else output.clamp(0, 1)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))

@@ -56,5 +56,8 @@ class PCA(Model, Encoder, Reconstructor):
     def encode(self, x: Tensor) -> Tensor:
         return (x.flatten(1) - self.mean) @ self.components.T
 
+    def decode(self, z: Tensor) -> Tensor:
+        return (self.mean + z @ self.components).view(len(z), *self.data.shape)
+
     def reconstruct(self, x: Tensor) -> Tensor:
-        return (self.mean + self.encode(x) @ self.components).view_as(x)
+        return self.decode(self.encode(x))

@@ -102,11 +102,15 @@ class PPCA(Model, Density, Sampler, Encoder, Reconstructor):
         coordinates = (self._bin_centres(x.flatten(1)).double() - self.mean) @ self.components.T
         return (coordinates * self._scale() / self.variances).float()
 
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """The mean of p(u|z) at the posterior mean of z; shrunk towards m, unlike PCA's projection."""
-        u = self._expand(self.encode(x).double())
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(u|z), as data is presented."""
+        u = self._expand(z.double())
         levels = self.data.levels
-        return (u if levels is None else (u * levels - 0.5) / (levels - 1)).float().view_as(x)
+        return (u if levels is None else (u * levels - 0.5) / (levels - 1)).float().view(len(z), *self.data.shape)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """`decode` at the posterior mean of z; shrunk towards m, unlike PCA's projection."""
+        return self.decode(self.encode(x))
 
     def _expand(self, z: Tensor) -> Tensor:
         return self.mean + (z * self._scale()) @ self.components

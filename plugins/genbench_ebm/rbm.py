@@ -124,8 +124,11 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
     def encode(self, x: Tensor) -> Tensor:
         return self.hidden_mean(x.flatten(1))
 
+    def decode(self, z: Tensor) -> Tensor:
+        return self.visible_mean(z).view(len(z), *self.data.shape)
+
     def reconstruct(self, x: Tensor) -> Tensor:
-        return self.visible_mean(self.hidden_mean(x.flatten(1))).view_as(x)
+        return self.decode(self.encode(x))
 
     def log_unnormalized(self, x: Tensor, beta: float) -> Tensor:
         v = x.flatten(1)

@@ -23,3 +23,13 @@ def genbench_models() -> Iterator[genbench.ModelEntry]:
         summary="affine couplings with checkerboard and channel masks at several resolutions",
         reference="Dinh et al. 2017",
     )
+
+
+@genbench.hookimpl
+def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
+    """The proofs of these models."""
+    yield genbench.SelftestEntry(
+        "realnvp",
+        "genbench_flow.selftest:realnvp",
+        summary="RealNVP's log-determinants, inverses and integrals",
+    )

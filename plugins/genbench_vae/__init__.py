@@ -24,3 +24,13 @@ def genbench_models() -> Iterator[genbench.ModelEntry]:
         summary="vector-quantised autoencoder with an autoregressive prior over its grid of codes",
         reference="van den Oord, Vinyals & Kavukcuoglu 2017",
     )
+
+
+@genbench.hookimpl
+def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
+    """The proofs of these models."""
+    yield genbench.SelftestEntry(
+        "vqvae",
+        "genbench_vae.selftest:vqvae",
+        summary="the VQ-VAE against sums over all grids of codes and all images",
+    )

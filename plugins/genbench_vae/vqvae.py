@@ -75,13 +75,15 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         super().__init__(data, config)
         _, height, width = data.shape
         halvings = config.halvings or (1 if min(height, width) < 16 else 2)
-        grid = (math.ceil(height / 2**halvings), math.ceil(width / 2**halvings))
+        self.grid = (math.ceil(height / 2**halvings), math.ceil(width / 2**halvings))
         multiplier = parameter_channels(data)
         self.encoder = _encoder(data.shape[0], halvings, config)
         self.decoder = _decoder(multiplier * data.shape[0], halvings, config)
         self.marginal = nn.Parameter(torch.zeros(multiplier * data.shape[0], height, width))
         self.codebook = Codebook(config.codes, config.code_dim, config.revive)
-        self.prior = GatedPixelCNN(config.codes, grid, config.prior_width, config.prior_layers, config.prior_dropout)
+        self.prior = GatedPixelCNN(
+            config.codes, self.grid, config.prior_width, config.prior_layers, config.prior_dropout
+        )
 
     @classmethod
     def check_data(cls, data: DataSpec) -> None:
@@ -126,8 +128,13 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         """The codes' vectors, `(B, code_dim*h*w)`."""
         return self.codebook(self.codebook.nearest(self.encoder(x))).flatten(1)
 
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x|e) for the codebook's vectors e that are nearest to those in `z`."""
+        vectors = z.view(len(z), self.config.code_dim, *self.grid)
+        return self.observation(self.codebook(self.codebook.nearest(vectors))).mean
+
     def reconstruct(self, x: Tensor) -> Tensor:
-        return self.observation(self.codebook(self.codebook.nearest(self.encoder(x)))).mean
+        return self.decode(self.encode(x))
 
     def observation(self, e: Tensor) -> Observation:
         """p(x|e) for a grid of vectors `(B, code_dim, h, w)`."""

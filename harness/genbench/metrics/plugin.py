@@ -20,6 +20,12 @@ def genbench_metrics() -> Iterator[genbench.MetricEntry]:
         default=True,
     )
     yield genbench.MetricEntry(
+        "ais",
+        "genbench.metrics.ais:AnnealedImportance",
+        summary="log-likelihood of decoders and energy models by annealed importance sampling, from both sides; slow",
+        reference="Neal 2001; Grosse, Ghahramani & Adams 2015; Wu et al. 2017",
+    )
+    yield genbench.MetricEntry(
         "fid",
         "genbench.metrics.fidelity:FrechetDistance",
         summary="Fréchet distance between features of samples and of data",
@@ -41,6 +47,26 @@ def genbench_metrics() -> Iterator[genbench.MetricEntry]:
         default=True,
     )
     yield genbench.MetricEntry(
+        "density_coverage",
+        "genbench.metrics.fidelity:DensityCoverage",
+        summary="how densely samples lie among the data, and how much of the data has samples near",
+        reference="Naeem et al. 2020",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "memorisation",
+        "genbench.metrics.memorisation:Memorisation",
+        summary="share of samples that copy training data, by whether they are nearer to it than to held-out data",
+        reference="Meehan, Chaudhuri & Dasgupta 2020",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "inception_score",
+        "genbench.metrics.inception_score:InceptionScore",
+        summary="how recognisable and varied samples are to a classifier of photographs",
+        reference="Salimans et al. 2016",
+    )
+    yield genbench.MetricEntry(
         "reconstruction",
         "genbench.metrics.reconstruction:Reconstruction",
         summary="squared error per dimension of reconstructed test points",
@@ -53,8 +79,83 @@ def genbench_metrics() -> Iterator[genbench.MetricEntry]:
         default=True,
     )
     yield genbench.MetricEntry(
+        "disentanglement",
+        "genbench.metrics.disentanglement:Disentanglement",
+        summary="whether each code stands for one of the factors that made the data (sprites)",
+        reference="Chen et al. 2018; Kumar et al. 2018; Eastwood & Williams 2018",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "denoising",
+        "genbench.metrics.denoising:Denoising",
+        summary="signal-to-noise ratio of noisy test points after reconstruction, in dB",
+        reference="Vincent et al. 2008",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "imputation",
+        "genbench.metrics.imputation:Imputation",
+        summary="squared error of the missing half of test points, filled in by reconstructing again and again",
+        reference="Rezende, Mohamed & Wierstra 2014",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "anomaly",
+        "genbench.metrics.anomaly:Anomaly",
+        summary="how well codes and reconstruction errors tell a class that was held out (digits[holdout=3])",
+        reference="DeLong, DeLong & Clarke-Pearson 1988",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "compression",
+        "genbench.metrics.compression:Compression",
+        summary="bits that a quantised code costs at about the error of the code itself",
+        reference="Gish & Pierce 1968",
+        default=True,
+    )
+    yield genbench.MetricEntry(
         "throughput",
         "genbench.metrics.throughput:Throughput",
         summary="images per second in training and sampling, latency, memory, size",
         default=True,
+    )
+
+
+@genbench.hookimpl
+def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
+    """The proofs of the harness's own estimators."""
+    yield genbench.SelftestEntry(
+        "linear-gaussian",
+        "genbench.selftest.likelihood:linear_gaussian",
+        summary="bounds with the exact posterior against the multivariate normal",
+    )
+    yield genbench.SelftestEntry(
+        "importance-bounds",
+        "genbench.selftest.likelihood:importance_bounds",
+        summary="ELBO and K-sample bounds of an inexact posterior: closed forms and order",
+    )
+    yield genbench.SelftestEntry(
+        "quadrature",
+        "genbench.selftest.likelihood:quadrature",
+        summary="bounds of a decoder with two latent dimensions against quadrature",
+    )
+    yield genbench.SelftestEntry(
+        "uniform",
+        "genbench.selftest.likelihood:uniform",
+        summary="uniform distributions score log2(levels) bits per dimension",
+    )
+    yield genbench.SelftestEntry(
+        "levels",
+        "genbench.selftest.levels:round_trip",
+        summary="quantising undoes dequantising, whose noise is uniform",
+    )
+    yield genbench.SelftestEntry(
+        "mass",
+        "genbench.selftest.levels:mass",
+        summary="the mass of densities that are constant in every bin",
+    )
+    yield genbench.SelftestEntry(
+        "small-images",
+        "genbench.selftest.enumeration:small_images",
+        summary="exact probabilities of discrete data sum to 1 over all small images",
     )

@@ -76,6 +76,20 @@ def test_every_shape_and_kind_is_trained_encoded_and_restored(cls, spec):
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize("cls", [PCA, PPCA, AE])
+def test_a_reconstruction_is_the_decoded_code(cls, spec):
+    model = build(cls, spec)
+    x = data_points(spec)
+    model.setup(Batch(x))
+    model.update(Batch(x), 0.0)
+    model.eval()
+    with torch.no_grad():
+        codes, restored = model.encode(x), model.reconstruct(x)
+        assert torch.equal(model.decode(codes), restored)
+        assert not torch.allclose(model.decode(codes + 1), restored)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_ppca_scores_and_samples_every_kind(spec):
     model = build(PPCA, spec)
     model.update(Batch(data_points(spec)), 0.0)

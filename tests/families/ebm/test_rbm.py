@@ -44,6 +44,13 @@ def test_codes_and_reconstructions_have_their_shapes_and_keep_what_matters(model
     assert (reconstructed - x).square().mean() < 0.05
 
 
+def test_a_reconstruction_is_the_decoded_code(model):
+    x = stripes(50)
+    assert torch.equal(model.decode(model.encode(x)), model.reconstruct(x))
+    nothing = model.decode(torch.zeros(1, 32)).flatten()
+    torch.testing.assert_close(nothing, torch.sigmoid(model.visible_bias))
+
+
 def test_only_binary_data_will_do():
     with pytest.raises(UnsupportedData, match="needs binary data, this is discrete"):
         RBM.check_data(DataSpec((1, 8, 8), "discrete", 17))

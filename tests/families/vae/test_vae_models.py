@@ -99,6 +99,28 @@ def test_every_shape_and_kind_is_trained_scored_and_sampled(cls, name):
         assert 0 <= float(samples.min()) <= float(samples.max()) <= 1
 
 
+@pytest.mark.parametrize(("cls", "name"), CASES)
+def test_a_reconstruction_is_the_decoded_code(cls, name):
+    spec = {**IMAGES, **VECTORS}[name]
+    model = trained(cls, spec)
+    x = data_points(spec)
+    with torch.no_grad():
+        codes, restored = model.encode(x), model.reconstruct(x)
+        assert torch.equal(model.decode(codes), restored)
+        assert not torch.equal(model.decode(codes.flip(0)), restored)
+
+
+def test_vqvae_decodes_what_is_near_a_code_as_that_code():
+    model = trained(VQVAE, IMAGES["digits"])
+    vectors = model.codebook.vectors
+    nearest = torch.cdist(vectors, vectors).fill_diagonal_(torch.inf).min().item()
+    with torch.no_grad():
+        codes = model.encode(data_points(IMAGES["digits"]))
+        # moves every vector by 0.4 of the way, as it has four components
+        assert torch.equal(model.decode(codes + 0.2 * nearest), model.decode(codes))
+        assert not torch.equal(model.decode(codes + 5 * nearest), model.decode(codes))
+
+
 @pytest.mark.parametrize("cls", [VAE, VQVAE])
 def test_a_checkpoint_restores_scores_codes_and_samples(cls):
     model = trained(cls, IMAGES["digits"])
