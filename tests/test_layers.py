@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 HARNESS = Path(__file__).parents[1] / "harness" / "genbench"
-ORDER = ["data", "model", "plugins", "plan", "metrics", "results", "runner", "report", "cli"]
+ORDER = ["data", "model", "plugins", "plan", "metrics", "selftest", "results", "runner", "report", "cli"]
 # planning asks metric classes for their options and protocol, in a worker process; discovery registers the built-in
 # metrics like a plugin, and hook specifications name the types of what they are given
 ALLOWED = {("plan", "metrics"), ("plugins", "metrics")}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from genbench.plugins.entries import DatasetEntry, MetricEntry, ModelEntry
+from genbench.plugins.entries import DatasetEntry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.selftest.base import Check
 
 if TYPE_CHECKING:
     from genbench.api import run
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 hookimpl = pluggy.HookimplMarker("genbench")
 
 
-__all__ = ["DatasetEntry", "MetricEntry", "ModelEntry", "hookimpl", "run"]
+__all__ = ["Check", "DatasetEntry", "MetricEntry", "ModelEntry", "SelftestEntry", "hookimpl", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,6 +34,8 @@ def python(code, **environment):
         ["completion", "bash"],
         ["table", "OUT"],
         ["table", "OUT", "--format", "json"],
+        ["compare", "OUT"],
+        ["compare", "OUT", "--json"],
         ["report", "OUT"],
     ],
 )
@@ -113,6 +115,7 @@ def test_a_run_never_imports_torch_in_the_parent_and_names_what_it_wrote(tmp_pat
         (["run", "-m", "vae", "-d", "mnist"], 1, "dataset 'mnist': "),
         (["run", "-m", "vae", "-d", "folder[path=absent]"], 2, "folder: path=absent is no folder"),
         (["table", "absent"], 1, "no results in absent"),
+        (["compare", "absent"], 1, "no results in absent"),
         (["report", "absent"], 1, "no results in absent"),
         (["show", "vaee"], 2, "unknown model, dataset or metric 'vaee': did you mean vae"),
     ],

@@ -14,11 +14,13 @@ COMMANDS = {
     "run": "Train models under a budget, measure and compare them.",
     "plan": "Print what `run` would do, and run nothing.",
     "table": "Print the comparison tables of an output folder.",
+    "compare": "Rank the models of an output folder in one column, with intervals and paired differences.",
     "report": "Write the HTML report of an output folder.",
     "models": "List the models.",
     "datasets": "List the datasets.",
     "metrics": "List the metrics.",
     "plugins": "List the plugins that were found, with what is wrong with broken ones.",
+    "selftest": "Prove what the estimators say against known answers.",
     "show": "Print all about a model, a dataset or a metric: every option with its meaning.",
     "completion": "Print the shell code that completes commands and names.",
 }

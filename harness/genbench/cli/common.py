@@ -35,7 +35,7 @@ def json_option(function: F) -> F:
 
 
 def names_of(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Completes the last of a comma-separated list of names of models, datasets or metrics."""
+    """Completes the last of a comma-separated list of names of models, datasets, metrics or self-tests."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from genbench.plugins.catalogue import Catalogue

@@ -12,8 +12,9 @@ from torch import Tensor
 
 def dequantize(x: Tensor, levels: int) -> Tensor:
     """u = (level + U[0, 1))/levels for discrete data `x` = level/(levels-1); same shape, in [0, 1)."""
-    u = (torch.round(x * (levels - 1)) + torch.rand_like(x)) / levels
-    return u.clamp(max=1.0 - torch.finfo(u.dtype).eps)
+    # so far below 1 that rounding can't take a point over the edge of its bin
+    noise = torch.rand_like(x).clamp(max=1.0 - 2 * levels * torch.finfo(x.dtype).eps)
+    return (torch.round(x * (levels - 1)) + noise) / levels
 
 
 def quantize(u: Tensor, levels: int) -> Tensor:

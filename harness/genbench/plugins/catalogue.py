@@ -1,4 +1,4 @@
-"""The catalogue: every model, dataset and metric by name, with the plugin that offers it."""
+"""The catalogue: every model, dataset, metric and self-test by name, with the plugin that offers it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.plugins.discovery import Discovery, Plugin, discover, one_line
-from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry
+from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry, SelftestEntry
 
 E = TypeVar("E", bound=Entry)
 
@@ -64,18 +64,23 @@ class Catalogue:
         """The metrics, by name, in the order in which they are measured."""
         return self._offers(MetricEntry, ordered=False)
 
+    @cached_property
+    def selftests(self) -> dict[str, Offer[SelftestEntry]]:
+        """The self-tests, by name, those of the harness first."""
+        return self._offers(SelftestEntry, ordered=False)
+
     @property
     def kinds(self) -> dict[str, Mapping[str, Offer[Any]]]:
-        """All of them, by kind: `"model"`, `"dataset"`, `"metric"`."""
+        """All that have options, by kind: `"model"`, `"dataset"`, `"metric"`."""
         return {"model": self.models, "dataset": self.datasets, "metric": self.metrics}
 
     def get(self, what: str, name: str) -> Offer[Any]:
-        """The `what` (`"model"`, `"dataset"`, `"metric"`) with this name.
+        """The `what` (`"model"`, `"dataset"`, `"metric"`, `"selftest"`) with this name.
 
         Raises:
             UsageError: there is none; the message has the nearest names, and the broken plugins if there are any.
         """
-        offers = self.kinds[what]
+        offers: dict[str, Offer[Any]] = getattr(self, f"{what}s")
         if name in offers:
             return offers[name]
         error = unknown(what, name, offers)

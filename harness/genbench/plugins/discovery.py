@@ -15,17 +15,18 @@ import pluggy
 
 from genbench.errors import UsageError, unknown
 from genbench.plugins import hookspecs
-from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry
+from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry, SelftestEntry
 
 GROUP = "genbench"
 API_VERSION = 1
 #: Names of plugins to block, separated by commas; the same as `-p no:NAME` for each.
 BLOCK_VARIABLE = "GENBENCH_BLOCK"
 #: The hooks that yield entries, each with the kind of entry.
-ENTRY_HOOKS: dict[str, type[ModelEntry] | type[DatasetEntry] | type[MetricEntry]] = {
+ENTRY_HOOKS: dict[str, type[ModelEntry] | type[DatasetEntry] | type[MetricEntry] | type[SelftestEntry]] = {
     "genbench_models": ModelEntry,
     "genbench_datasets": DatasetEntry,
     "genbench_metrics": MetricEntry,
+    "genbench_selftests": SelftestEntry,
 }
 LIFECYCLE_HOOKS = ("genbench_run_start", "genbench_progress", "genbench_run_end")
 
@@ -39,7 +40,7 @@ class Plugin:
         source: its distribution, or the file it was loaded from.
         version: the distribution's version; of a file, the hash of its content.
         status: `"active"`, `"broken"` (see `reason`) or `"blocked"` (by the user).
-        entries: the models, datasets and metrics that it offers.
+        entries: the models, datasets, metrics and proofs that it offers.
     """
 
     name: str
@@ -104,7 +105,8 @@ def entries_of(plugin: Any) -> tuple[Entry, ...]:
             if not isinstance(entry, kind):
                 raise TypeError(f"{hook} yields {entry!r}, not a {kind.__name__}")
             if entry.target.count(":") != 1:
-                raise TypeError(f"{hook}: the target of '{entry.name}' is '{entry.target}', not 'module:Class'")
+                form = "module:function" if isinstance(entry, SelftestEntry) else "module:Class"
+                raise TypeError(f"{hook}: the target of '{entry.name}' is '{entry.target}', not '{form}'")
             found.append(entry)
     return tuple(found)
 

@@ -49,4 +49,14 @@ class MetricEntry:
     default: bool = False
 
 
-Entry = ModelEntry | DatasetEntry | MetricEntry
+@dataclass(frozen=True)
+class SelftestEntry:
+    """A proof that a plugin ships; `target` is `"module:function"`, a function without arguments that yields
+    `genbench.Check`s. Torch is seeded before it is called."""
+
+    name: str
+    target: str
+    summary: str
+
+
+Entry = ModelEntry | DatasetEntry | MetricEntry | SelftestEntry

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from genbench.plugins.entries import DatasetEntry, MetricEntry, ModelEntry
+from genbench.plugins.entries import DatasetEntry, MetricEntry, ModelEntry, SelftestEntry
 
 if TYPE_CHECKING:
     from genbench.plan.spec import RunSpec
@@ -29,6 +29,11 @@ def genbench_datasets() -> Iterable[DatasetEntry]:  # type: ignore[empty-body]  
 @hookspec
 def genbench_metrics() -> Iterable[MetricEntry]:  # type: ignore[empty-body]  # as above
     """The metrics this plugin offers."""
+
+
+@hookspec
+def genbench_selftests() -> Iterable[SelftestEntry]:  # type: ignore[empty-body]  # as above
+    """The proofs this plugin ships of what its models and metrics say."""
 
 
 @hookspec

@@ -17,7 +17,7 @@ from typing import Any
 
 from genbench import hookimpl
 from genbench.plugins.discovery import API_VERSION, ENTRY_HOOKS, LIFECYCLE_HOOKS, check, entries_of, one_line
-from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry
+from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry, SelftestEntry
 
 
 class BrokenFile(Exception):
@@ -46,6 +46,11 @@ class StandIn:
     def genbench_metrics(self) -> list[MetricEntry]:
         """The file's metrics."""
         return [entry for entry in self.entries if isinstance(entry, MetricEntry)]
+
+    @hookimpl
+    def genbench_selftests(self) -> list[SelftestEntry]:
+        """The file's proofs."""
+        return [entry for entry in self.entries if isinstance(entry, SelftestEntry)]
 
 
 def stand_in(path: Path) -> Any:

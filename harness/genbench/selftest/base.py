@@ -1,0 +1,77 @@
+"""One proven fact: what an estimator says where the answer is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+#: How far an estimate may be from the known answer, in its standard errors; Gaussian errors are farther 6 times in
+#: 100,000.
+STANDARD_ERRORS = 4.0
+
+Relation = Literal["equal", "at_most", "at_least"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What an estimator says where the answer is known.
+
+    An estimate with a standard error passes within 4 of them, a deterministic one within its tolerance. Where
+    `relation` is `"at_most"` or `"at_least"` it may also be as far below or above the known answer as it likes.
+
+    Attributes:
+        estimator: what was asked, in a few words, e.g. `"importance-weighted bound, K = 8"`.
+        known: the answer, by a closed form, an enumeration or a quadrature.
+        estimate: what the estimator says.
+        stderr: standard error of `estimate - known`; None where nothing is random.
+        tolerance: the largest difference that rounding may make; None where there is a standard error.
+        relation: what `estimate` is to be: `"equal"` to `known`, `"at_most"` or `"at_least"` it.
+
+    Raises:
+        ValueError: there is neither a standard error nor a tolerance, or both, or it is not positive.
+    """
+
+    estimator: str
+    known: float
+    estimate: float
+    stderr: float | None = None
+    tolerance: float | None = None
+    relation: Relation = "equal"
+
+    def __post_init__(self) -> None:
+        if (self.stderr is None) == (self.tolerance is None):
+            raise ValueError(f"{self.estimator}: a check has either a standard error or a tolerance")
+        if self.unit <= 0:
+            raise ValueError(f"{self.estimator}: its standard error or tolerance is {self.unit}, not positive")
+
+    @classmethod
+    def of_mean(cls, estimator: str, known: float, draws: Iterable[float], relation: Relation = "equal") -> Check:
+        """The mean of independent `draws`, at least two, with the standard error that their spread gives it."""
+        values = list(draws)
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+        return cls(estimator, known, mean, stderr=math.sqrt(variance / len(values)), relation=relation)
+
+    @property
+    def unit(self) -> float:
+        """What `away` counts: the standard error or the tolerance."""
+        unit = self.tolerance if self.stderr is None else self.stderr
+        assert unit is not None  # see __post_init__
+        return unit
+
+    @property
+    def away(self) -> float:
+        """`estimate - known` in standard errors, or in tolerances where the comparison is deterministic."""
+        return (self.estimate - self.known) / self.unit
+
+    @property
+    def verdict(self) -> Literal["ok", "failed"]:
+        """Whether the estimator is right; numbers that are not finite never are."""
+        if not (math.isfinite(self.away) and math.isfinite(self.unit)):
+            return "failed"
+        limit = 1.0 if self.stderr is None else STANDARD_ERRORS
+        too_high = self.away > limit and self.relation != "at_least"
+        too_low = self.away < -limit and self.relation != "at_most"
+        return "failed" if too_high or too_low else "ok"
