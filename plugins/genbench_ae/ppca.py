@@ -17,7 +17,9 @@ from genbench.model import (
     ModelConfig,
     Reconstructor,
     Sampler,
+    bin_centres,
     dequantize,
+    log_volume,
     quantize,
 )
 from genbench_ae.latent import check_compressible, undercomplete
@@ -78,11 +80,11 @@ class PPCA(Model, Density, Sampler, Encoder, Reconstructor):
         self.variances.copy_(variances.clamp(min=MIN_VARIANCE))
         self.noise.copy_(noise.clamp(min=MIN_VARIANCE))
         self.done = True
-        return {"loss": 0.5 * (self._log_det() + self.data.dims * (1 + math.log(2 * math.pi))) + self._log_volume()}
+        return {"loss": 0.5 * (self._log_det() + self.data.dims * (1 + math.log(2 * math.pi))) + log_volume(self.data)}
 
     def validation_loss(self, batch: Batch) -> Tensor:
         u = batch.x if self.data.levels is None else dequantize(batch.x, self.data.levels)
-        return self._log_volume() - self.log_prob(u).mean()
+        return log_volume(self.data) - self.log_prob(u).mean()
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # the density has no classes
         centred = x.flatten(1).double() - self.mean
@@ -121,10 +123,6 @@ class PPCA(Model, Density, Sampler, Encoder, Reconstructor):
     def _log_det(self) -> Tensor:
         return self.variances.log().sum() + (self.data.dims - len(self.variances)) * self.noise.log()
 
-    def _log_volume(self) -> float:
-        """What a density's log is off from the levels' log-probability: dims ln(levels) nats, 0 for continuous data."""
-        return 0.0 if self.data.levels is None else self.data.dims * math.log(self.data.levels)
-
     def _bin_centres(self, x: Tensor) -> Tensor:
         levels = self.data.levels
-        return x if levels is None else (x * (levels - 1) + 0.5) / levels
+        return x if levels is None else bin_centres(x, levels)

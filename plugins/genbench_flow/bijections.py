@@ -5,7 +5,6 @@ Every map treats a batch: `x` is `(B, *shape)`, log-determinants are `(B,)`, in 
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import cast
@@ -13,6 +12,8 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from genbench.model import from_logit, to_logit
 
 #: Affine couplings multiply by no more than exp of this and no less than exp of its negative.
 MAX_LOG_SCALE = 2.0
@@ -73,13 +74,10 @@ class Logit(Bijection):
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        p = self.alpha + (1 - 2 * self.alpha) * x
-        log_p, log_q = torch.log(p), torch.log1p(-p)
-        log_det = (math.log(1 - 2 * self.alpha) - log_p - log_q).flatten(1).sum(1)
-        return log_p - log_q, log_det
+        return to_logit(x, self.alpha)
 
     def inverse(self, z: Tensor) -> Tensor:
-        return (torch.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
+        return from_logit(z, self.alpha)
 
 
 class ActNorm(Bijection):

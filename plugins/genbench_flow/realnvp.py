@@ -19,7 +19,9 @@ from genbench.model import (
     GradientModel,
     ResidualBlock,
     Sampler,
+    bin_centres,
     dequantize,
+    log_volume,
     quantize,
 )
 from genbench_flow.bijections import (
@@ -92,7 +94,7 @@ class RealNVP(GradientModel, Sampler, Density, Encoder):
         loss = -self.log_prob(self._continuous(batch.x)).mean() / self.data.dims
         if self.data.levels is None:
             return {"loss": loss}
-        return {"loss": loss, "bits_per_dim": (loss + math.log(self.data.levels)) / math.log(2)}
+        return {"loss": loss, "bits_per_dim": (loss + log_volume(self.data) / self.data.dims) / math.log(2)}
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         z, log_det = self.flow(x)
@@ -105,7 +107,7 @@ class RealNVP(GradientModel, Sampler, Density, Encoder):
     def encode(self, x: Tensor) -> Tensor:
         """z, `(B, dims)`, of x; of the middle of each level's bin where data are discrete."""
         if self.data.levels is not None:
-            x = (torch.round(x * (self.data.levels - 1)) + 0.5) / self.data.levels
+            x = bin_centres(x, self.data.levels)
         return self.flow(x)[0]
 
     def _continuous(self, x: Tensor) -> Tensor:

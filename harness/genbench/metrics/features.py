@@ -16,7 +16,7 @@ from genbench.data.device import DeviceSplit
 from genbench.metrics.base import PROTOCOL_SEED, Metric, MetricError, NotApplicable, Subject, checked, choose, seeded
 from genbench.metrics.extractors import Extractor, extractor_for, load_extractor
 from genbench.metrics.feature_cache import cached
-from genbench.model import Sampler, snap
+from genbench.model import Conditional, Sampler, snap
 from genbench.options import Options
 
 #: Samples drawn, and data points passed through the extractor, at once.
@@ -157,10 +157,13 @@ def _draw(subject: Subject, n: int) -> Tensor:
     parts = []
     # a reference row hands out data points: all in one call, so that it repeats none
     chunk = CHUNK if isinstance(model, nn.Module) else n
+    labels = subject.train.y() if isinstance(model, Conditional) else None
     with seeded(subject.seed, subject.device):
         for start in range(0, n, chunk):
             size = min(chunk, n - start)
-            parts.append(checked(model, "sample", model.sample(size), (size, *data.shape)).float())
+            # a conditional model is given labels as frequent as the training data's
+            given = () if labels is None else (labels[torch.randint(len(labels), (size,), device=labels.device)],)
+            parts.append(checked(model, "sample", model.sample(size, *given), (size, *data.shape)).float())
     x = torch.cat(parts)
     if any(torch.equal(part, parts[0]) for part in parts[1:]) and (parts[0] != parts[0][:1]).any():
         raise MetricError(f"{type(model).__name__}.sample returned the same {CHUNK} samples twice: it does not draw")

@@ -140,6 +140,21 @@ def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
         summary="bounds of a decoder with two latent dimensions against quadrature",
     )
     yield genbench.SelftestEntry(
+        "labels",
+        "genbench.selftest.likelihood:labels",
+        summary="log p(x|y) and log p(x) of a mixture of labelled Gaussians",
+    )
+    yield genbench.SelftestEntry(
+        "ais-decoders",
+        "genbench.selftest.annealing:decoders",
+        summary="annealed importance sampling of decoders from both sides, against closed form and quadrature",
+    )
+    yield genbench.SelftestEntry(
+        "ais-energy",
+        "genbench.selftest.annealing:energy_models",
+        summary="log Z of Boltzmann machines from both sides, against enumeration",
+    )
+    yield genbench.SelftestEntry(
         "uniform",
         "genbench.selftest.likelihood:uniform",
         summary="uniform distributions score log2(levels) bits per dimension",
@@ -148,6 +163,11 @@ def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
         "levels",
         "genbench.selftest.levels:round_trip",
         summary="quantising undoes dequantising, whose noise is uniform",
+    )
+    yield genbench.SelftestEntry(
+        "logit",
+        "genbench.selftest.levels:logit",
+        summary="the logit's log-determinant, inverse and mass",
     )
     yield genbench.SelftestEntry(
         "mass",

@@ -15,6 +15,7 @@ from genbench.model.base import (
 from genbench.model.blocks import ConvDecoder, ConvEncoder, Network, ResidualBlock, autoencoder, he_init, mlp
 from genbench.model.capabilities import (
     CAPABILITIES,
+    Conditional,
     Decoder,
     Density,
     Encoder,
@@ -23,7 +24,7 @@ from genbench.model.capabilities import (
     Sampler,
     Unnormalized,
 )
-from genbench.model.levels import dequantize, quantize, snap
+from genbench.model.levels import bin_centres, dequantize, from_logit, log_volume, quantize, snap, to_logit
 from genbench.model.observation import (
     Bernoulli,
     DiscretizedGaussian,
@@ -39,6 +40,7 @@ __all__ = [
     "CAPABILITIES",
     "Batch",
     "Bernoulli",
+    "Conditional",
     "ConvDecoder",
     "ConvEncoder",
     "DataSpec",
@@ -62,9 +64,12 @@ __all__ = [
     "UnsupportedData",
     "adam",
     "autoencoder",
+    "bin_centres",
     "cosine",
     "dequantize",
+    "from_logit",
     "he_init",
+    "log_volume",
     "mlp",
     "observe",
     "parameter_channels",
@@ -72,4 +77,5 @@ __all__ = [
     "set_learning_rate",
     "snap",
     "standard_normal",
+    "to_logit",
 ]

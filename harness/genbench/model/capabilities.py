@@ -51,6 +51,14 @@ class LatentBound(ABC):
         """
 
 
+class Conditional:
+    """A model of p(x|y): `log_prob(x, y)`, `log_weights(x, k, y)` and `sample(n, y)` are those of the labels `y`, and
+    without labels `sample` draws them uniformly.
+
+    The harness measures log p(x|y), and log p(x) by summing over all labels with the training data's frequencies.
+    """
+
+
 class Decoder(ABC):
     """Turns codes with a known prior into data points, and where it can into distributions over them."""
 
@@ -117,4 +125,13 @@ class Reconstructor(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not reconstruct from codes")
 
 
-CAPABILITIES: tuple[type, ...] = (Sampler, Density, LatentBound, Decoder, Unnormalized, Encoder, Reconstructor)
+CAPABILITIES: tuple[type, ...] = (
+    Sampler,
+    Density,
+    LatentBound,
+    Conditional,
+    Decoder,
+    Unnormalized,
+    Encoder,
+    Reconstructor,
+)

@@ -9,6 +9,8 @@ ORDER = (
     "bits_per_dim",
     "log_likelihood",
     "elbo",
+    "conditional_bits_per_dim",
+    "conditional_log_likelihood",
     "ais_bits_per_dim",
     "ais_log_likelihood",
     "ais_log_likelihood_upper",
@@ -83,7 +85,11 @@ WIDE_ONLY = frozenset(
 )
 
 #: Shown in the narrow formats only where the column named is missing, as for continuous data.
-STANDS_IN = {"log_likelihood": "bits_per_dim", "ais_log_likelihood": "ais_bits_per_dim"}
+STANDS_IN = {
+    "log_likelihood": "bits_per_dim",
+    "conditional_log_likelihood": "conditional_bits_per_dim",
+    "ais_log_likelihood": "ais_bits_per_dim",
+}
 
 _RANK = {name: rank for rank, name in enumerate(ORDER)}
 
@@ -103,6 +109,8 @@ MEANINGS = {
     "bits_per_dim": "negative log-likelihood of test data, in bits per dimension of the original data",
     "log_likelihood": "mean log-likelihood of a test data point",
     "elbo": "evidence lower bound: what the model's own posterior proves about its log-likelihood",
+    "conditional_bits_per_dim": "bits_per_dim of test data given their labels",
+    "conditional_log_likelihood": "log_likelihood of test data given their labels",
     "ais_bits_per_dim": "the same as bits_per_dim, by annealed importance sampling",
     "ais_log_likelihood": "the same as log_likelihood, by annealed importance sampling",
     "ais_log_likelihood_upper": "the other side of an energy model's log-likelihood: forward chains flatter it",

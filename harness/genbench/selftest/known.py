@@ -19,13 +19,14 @@ from genbench.model import Bernoulli, Decoder, Gaussian, LatentBound, Observatio
 CPU = torch.device("cpu")
 
 
-def subject_of(model: object, data: DataSpec, x: Tensor) -> Subject:
-    """What a metric measures: a model on points `x` `(N, *shape)`, which are all three splits.
+def subject_of(model: object, data: DataSpec, x: Tensor, y: Tensor | None = None) -> Subject:
+    """What a metric measures: a model on points `x` `(N, *shape)` with labels `y` `(N,)`, which are all three splits.
 
     Discrete points are given as integer levels, continuous ones as real numbers. The subject has no folder: a metric
     that leaves artifacts can't be asked.
     """
-    split = Split((x.float() if data.levels is None else x.to(torch.uint8)).numpy())
+    points = x.float() if data.levels is None else x.to(torch.uint8)
+    split = Split(points.numpy(), None if y is None else y.numpy())
     dataset = Dataset("known", data, split, split, split, family="known")
     train, validation, test = (DeviceSplit(dataset, name, CPU) for name in ("train", "validation", "test"))
     return Subject(model, data, dataset, train, validation, test, CPU, seed=0, folder=Path(os.devnull))

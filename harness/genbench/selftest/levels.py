@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.data import DataSpec
-from genbench.model import Density, dequantize, quantize, snap
+from genbench.model import Density, dequantize, from_logit, quantize, snap, to_logit
 from genbench.selftest.base import Check
 from genbench.selftest.known import subject_of
 from genbench.selftest.likelihood import measured
@@ -60,3 +60,28 @@ def mass() -> Iterator[Check]:
         data = DataSpec((dims,), "binary" if levels == 2 else "discrete", levels)
         got = measured(subject_of(_Steps(log_p), data, level), dequantizations=4)["log_likelihood"].value
         yield Check(f"mass of a stepped density, {levels} levels", known, got, tolerance=1e-9)
+
+
+def logit() -> Iterator[Check]:
+    """The logit's log-determinant against autograd, its inverse, and the mass of a density that went through it."""
+    for alpha in (1e-6, 0.05):
+        u = torch.rand(3, 5, dtype=torch.float64)
+        z, log_det = to_logit(u, alpha)
+        known = _slopes(u, alpha).log().sum().item()
+        yield Check(f"log-determinant, alpha = {alpha:g}", known, log_det.sum().item(), tolerance=1e-9)
+        yield Check(f"inverse, alpha = {alpha:g}", 0.0, (from_logit(z, alpha) - u).abs().max().item(), tolerance=1e-9)
+        grid = (torch.arange(100_000, dtype=torch.float64)[:, None] + 0.5) / 100_000
+        z, log_det = to_logit(grid, alpha)
+        # a logistic density of z is a uniform one of alpha + (1 - 2 alpha) u
+        log_density = z[:, 0] - 2 * torch.nn.functional.softplus(z[:, 0]) + log_det
+        yield Check(
+            f"mass on [0, 1), alpha = {alpha:g}", 1 - 2 * alpha, log_density.exp().mean().item(), tolerance=1e-9
+        )
+
+
+def _slopes(u: Tensor, alpha: float) -> Tensor:
+    """dz/du of the elementwise logit, by autograd."""
+    with torch.enable_grad():
+        u = u.requires_grad_()
+        (slopes,) = torch.autograd.grad(to_logit(u, alpha)[0].sum(), u)
+    return slopes

@@ -12,7 +12,7 @@ from torch import Tensor
 from genbench.data import DataSpec
 from genbench.metrics.base import Measurement, Subject
 from genbench.metrics.likelihood import Likelihood
-from genbench.model import Density
+from genbench.model import Conditional, Density
 from genbench.selftest.base import Check
 from genbench.selftest.known import BernoulliDecoder, LinearGaussian, subject_of
 
@@ -87,6 +87,27 @@ def quadrature() -> Iterator[Check]:
     known = (log_p - variance / (2 * k)).mean().item()
     value = got["log_likelihood"].value
     yield Check(f"K-sample bound, K = {k}", known, value, stderr=_error_of_mean(variance, k))
+
+
+class _LabelledGaussians(Density, Conditional):
+    """p(x|y) = N(x; y, 1) on the line."""
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        assert y is not None  # a conditional model is always asked with labels
+        return -0.5 * ((x[:, 0].double() - y).square() + math.log(2 * math.pi))
+
+
+def labels() -> Iterator[Check]:
+    """log p(x|y) at each point's own label, and log p(x) of the mixture whose weights are the labels' frequencies."""
+    y = torch.multinomial(torch.tensor([0.5, 0.3, 0.2]), 1000, replacement=True)
+    x = y[:, None] + torch.randn(1000, 1)
+    got = measured(subject_of(_LabelledGaussians(), DataSpec((1,), "continuous", num_classes=3), x, y))
+    frequency = torch.bincount(y).double() / len(y)
+    normal = -0.5 * ((x.double() - torch.arange(3)).square() + math.log(2 * math.pi))
+    mixture = (normal + frequency.log()).logsumexp(1).mean().item()
+    own = normal.gather(1, y[:, None]).mean().item()
+    yield Check("log p(x), labels summed out", mixture, got["log_likelihood"].value, tolerance=ROUNDING)
+    yield Check("log p(x|y)", own, got["conditional_log_likelihood"].value, tolerance=ROUNDING)
 
 
 class _Uniform(Density):

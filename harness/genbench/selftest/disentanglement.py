@@ -1,0 +1,61 @@
+"""MIG, SAP and DCI of codes whose scores follow from how they are made of the factors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.dci import dci
+from genbench.metrics.gaps import Points, Score, gaps
+from genbench.selftest.base import Check
+
+TRAIN, TEST = 3000, 2000
+#: What forests of few trees, each grown on a tenth of the points, miss by.
+FORESTS = 0.002
+#: Values of an unordered factor and of two ordered ones.
+COUNTS = (3, 6, 10)
+
+
+def disentanglement() -> Iterator[Check]:
+    """Codes that are the factors, codes that say nothing, a factor in two codes, two factors in a code."""
+    found = _scores(lambda factors: torch.cat([factors, torch.randn(len(factors), 4)], 1), COUNTS, [True, False, False])
+    yield _within("MIG, codes that are the factors", 1.0, found["MIG"])
+    # a threshold on a code that says nothing is right about one in three of the first factor's values
+    yield _within("SAP, codes that are the factors", (2 / 3 + 2) / 3, found["SAP"])
+    for name in DCI:
+        yield Check(f"{name}, codes that are the factors", 1.0, found[name].value, tolerance=FORESTS)
+
+    nothing = _scores(lambda factors: torch.randn(len(factors), 7), COUNTS, [True, False, False])
+    for name, score in nothing.items():
+        yield _within(f"{name}, random codes", 0.0, score)
+
+    found = _scores(lambda factors: factors[:, [0, 0, 1]], (2, 2), [False, False])
+    yield _within("MIG, a factor in two codes", 1 / 2, found["MIG"])
+    yield _within("SAP, a factor in two codes", 1 / 2, found["SAP"])
+    yield Check("disentanglement, a factor in two codes", 1.0, found["disentanglement"].value, tolerance=FORESTS)
+    # trees use either code for half of what they learn
+    halved = (1 - math.log(2) / math.log(3) + 1) / 2
+    yield _within("completeness, a factor in two codes", halved, found["completeness"])
+
+
+DCI = ("disentanglement", "completeness", "informativeness")
+
+
+def _scores(code: Callable[[Tensor], Tensor], counts: Sequence[int], categorical: Sequence[bool]) -> dict[str, Score]:
+    """The five scores of the codes `(n, d)` that are made of independent uniform factors `(n, F)`."""
+
+    def points(n: int) -> Points:
+        factors = torch.stack([torch.randint(count, (n,)) for count in counts], 1)
+        return Points(code(factors).double().numpy(), factors.numpy())
+
+    train, test = points(TRAIN), points(TEST)
+    mig, sap = gaps(train, test, categorical, bins=20)
+    forests = dci(train, test, categorical, trees=5)
+    return {"MIG": mig, "SAP": sap, **{name: getattr(forests, name) for name in DCI}}
+
+
+def _within(estimator: str, known: float, score: Score) -> Check:
+    return Check(estimator, known, score.value, stderr=score.stderr)

@@ -1,0 +1,50 @@
+"""`memorised` on samples of which a known share are copies."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.memorisation import Memorised, memorised
+from genbench.selftest.base import Check
+from genbench.selftest.coverage import DRAWS, spread
+
+TRAIN, HELD_OUT, SAMPLES = 150, 50, 100
+#: Labellings of the same data that the standard deviation under the null is simulated with.
+LABELLINGS = 1000
+
+
+def memorisation() -> Iterator[Check]:
+    """Copies, points of the data's own distribution and mixtures of both; labels that are exchanged at random."""
+    yield Check("copies of training points", 1.0, _draw(1.0).copies, tolerance=1e-9)
+    yield Check.of_mean("independent samples", 0.0, [_draw(0.0).copies for _ in range(DRAWS)])
+    mixed = [_draw(0.4) for _ in range(DRAWS)]
+    yield Check.of_mean("40% copies", 0.4, [each.copies for each in mixed])
+    yield spread(
+        "squared error / variance, 40% copies", [each.share for each in mixed], [each.stderr for each in mixed]
+    )
+
+    # samples in a corner of the data, whose neighbours are few and shared
+    samples, data = 0.3 * _normal(SAMPLES) + 1, _normal(TRAIN + HELD_OUT)
+    shuffled = (data[torch.randperm(len(data))] for _ in range(LABELLINGS))
+    found = [memorised(samples, points[:TRAIN], points[TRAIN:]) for points in shuffled]
+    shares = [each.share for each in found]
+    yield Check.of_mean("share near exchanged training points", TRAIN / len(data), shares)
+    deviation = statistics.stdev(shares)
+    error = deviation / math.sqrt(2 * (LABELLINGS - 1))
+    yield Check("its standard deviation, in advance", deviation, found[0].null_stderr, stderr=error)
+
+
+def _draw(copied: float) -> Memorised:
+    """Samples of which this share are copies of training points, the others independent."""
+    train, held_out = _normal(TRAIN), _normal(HELD_OUT)
+    copies = round(copied * SAMPLES)
+    return memorised(torch.cat([train[:copies], _normal(SAMPLES - copies)]), train, held_out)
+
+
+def _normal(n: int) -> Tensor:
+    return torch.randn(n, 3, dtype=torch.float64)
