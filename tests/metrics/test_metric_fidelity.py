@@ -206,7 +206,7 @@ def test_shares_have_binomial_errors_and_density_that_of_a_mean(make_subject, ma
     for share in (precision, recall):
         assert 0 < share.value < 1
         assert share.stderr == pytest.approx((share.value * (1 - share.value) / 60) ** 0.5)
-    assert coverage.stderr == pytest.approx((coverage.value * (1 - coverage.value) / 59) ** 0.5)
+    assert coverage.stderr == pytest.approx((coverage.value * (1 - coverage.value) / 60) ** 0.5)
     assert {**precision.settings, **coverage.settings}["k"] == 5
 
 

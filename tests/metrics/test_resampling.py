@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from genbench.metrics.resampling import bootstrap, group_of, jackknife
+from genbench.metrics.resampling import bootstrap, group_of, jackknife, wilson
 
 
 def test_groups_are_equal_in_size_and_cover_every_point():
@@ -35,3 +35,11 @@ def test_the_bootstrap_of_a_mean_covers():
     hits = sum(result.interval[0] <= 0.3 <= result.interval[1] for result in found)
     assert hits >= 180
     assert np.mean([result.stderr for result in found]) == pytest.approx(math.sqrt(0.3 * 0.7 / 80), rel=0.05)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
+def test_a_proportion_s_interval_is_where_its_truth_is_not_rejected(share):
+    """Both ends p solve |share - p| = 1.96 sqrt(p (1 - p) / n), the definition of the interval."""
+    for end in wilson(share, 60):
+        assert abs(share - end) == pytest.approx(1.959964 * math.sqrt(max(0.0, end * (1 - end)) / 60), abs=1e-7)
+    assert wilson(share, 60)[0] - 1e-12 <= share <= wilson(share, 60)[1] + 1e-12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +17,7 @@ from genbench.metrics.frechet import frechet
 from genbench.metrics.kernel import kernel_distance
 from genbench.metrics.memorisation import memorisation_flags
 from genbench.metrics.neighbours import density_coverage
-from genbench.metrics.resampling import GROUPS
+from genbench.metrics.resampling import GROUPS, wilson
 from genbench.options import Options
 
 #: A Fréchet distance from fewer than this many points per feature is flagged, and has no error bar: none would cover.
@@ -26,6 +27,9 @@ FEW_POINTS = f"fewer than {POINTS_PER_DIMENSION} points per feature dimension"
 
 #: Data points that a kernel distance uses at most: its time grows with their square.
 MAX_KERNEL_POINTS = 10_000
+
+#: A value, its standard error, and its 95% interval where that is another.
+Score = tuple[float, float, tuple[float, float] | None]
 
 
 class FidelityConfig(FeatureConfig):
@@ -149,21 +153,21 @@ class Neighbourhoods(Fidelity):
         settings = features.settings | {"n": n, "n_reference": n} | self.config.model_dump(include={"k"})
         scores = self.scores(features.generated[:n], features.reference[:n])
         return [
-            Measurement(name, value, "estimate", "higher", "", stderr, settings, flags=features.flags)
-            for name, (value, stderr) in zip(self.names, scores, strict=True)
+            Measurement(name, value, "estimate", "higher", "", stderr, settings, interval, features.flags)
+            for name, (value, stderr, interval) in zip(self.names, scores, strict=True)
         ]
 
-    def scores(self, samples: Tensor, data: Tensor) -> list[tuple[float, float]]:
-        """A value and its standard error for each of `names`, from features `(n, d)` of both."""
-        raise NotImplementedError
+    @abstractmethod
+    def scores(self, samples: Tensor, data: Tensor) -> list[Score]:
+        """A value, its standard error and its interval for each of `names`, from features `(n, d)` of both."""
 
 
 class PrecisionRecall(Neighbourhoods):
     """Precision: the share of samples that lie within some data point's distance to its k-th nearest neighbour among
     the data. Recall: the same with samples and data exchanged (Kynkäänniemi et al. 2019), both by torch-fidelity.
 
-    Their standard errors are binomial: precision's is over samples, given the data, recall's over data, given the
-    samples.
+    Their standard errors are binomial and their intervals Wilson's: precision's over samples, given the data, recall's
+    over data, given the samples.
     """
 
     class Config(FidelityConfig):
@@ -174,14 +178,11 @@ class PrecisionRecall(Neighbourhoods):
     names: ClassVar[tuple[str, ...]] = ("precision", "recall")
     config: Config
 
-    def scores(self, samples: Tensor, data: Tensor) -> list[tuple[float, float]]:
+    def scores(self, samples: Tensor, data: Tensor) -> list[Score]:
         # torch-fidelity takes seconds to import, and planning a run needs these metrics' options only
         from genbench.metrics.distances import precision_recall
 
-        return [
-            (share, math.sqrt(share * (1 - share) / len(data)))
-            for share in precision_recall(samples, data, self.config.k)
-        ]
+        return [_proportion(share, len(data)) for share in precision_recall(samples, data, self.config.k)]
 
 
 class DensityCoverage(Neighbourhoods):
@@ -200,8 +201,13 @@ class DensityCoverage(Neighbourhoods):
     names: ClassVar[tuple[str, ...]] = ("density", "coverage")
     config: Config
 
-    def scores(self, samples: Tensor, data: Tensor) -> list[tuple[float, float]]:
+    def scores(self, samples: Tensor, data: Tensor) -> list[Score]:
+        density, covered = density_coverage(samples, data, self.config.k)
         return [
-            (points.mean().item(), points.std().item() / math.sqrt(len(points)))
-            for points in density_coverage(samples, data, self.config.k)
+            (density.mean().item(), density.std().item() / math.sqrt(len(density)), None),
+            _proportion(covered.mean().item(), len(covered)),
         ]
+
+
+def _proportion(share: float, n: int) -> Score:
+    return share, math.sqrt(share * (1 - share) / n), wilson(share, n)

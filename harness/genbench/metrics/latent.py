@@ -251,18 +251,14 @@ def _accuracies(
 
 def _pair_scores(name: str, ours: Replicated, pcas: Replicated, settings: dict) -> list[Measurement]:
     """A score of pairs of points and its difference to PCA's, jackknifed."""
-    return [
-        Measurement(
-            full_name,
-            score.whole,
-            "estimate",
-            "higher",
-            stderr=score.stderr,
-            interval=(score.whole - 1.96 * score.stderr, score.whole + 1.96 * score.stderr),
-            settings=settings,
+    measurements = []
+    for full_name, score in ((name, ours), (f"{name}_vs_pca", ours - pcas)):
+        error = score.jackknifed
+        interval = (score.whole - error.margin, score.whole + error.margin)
+        measurements.append(
+            Measurement(full_name, score.whole, "estimate", "higher", "", error.stderr, settings, interval)
         )
-        for full_name, score in ((name, ours), (f"{name}_vs_pca", ours - pcas))
-    ]
+    return measurements
 
 
 def _vary(points: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from genbench.metrics.resampling import jackknife
+from genbench.metrics.resampling import Jackknifed, jackknife
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Replicated:
         return Replicated(self.whole - other.whole, self.without - other.without)
 
     @property
-    def stderr(self) -> float:
-        """The jackknife's standard error of `whole`."""
-        return jackknife(self.whole, self.without.tolist()).stderr
+    def jackknifed(self) -> Jackknifed:
+        """The error of `whole`."""
+        return jackknife(self.whole, self.without.tolist())
 
 
 def silhouette(points: np.ndarray, y: np.ndarray, group: np.ndarray) -> Replicated:

@@ -20,6 +20,8 @@ from genbench.metrics.base import PROTOCOL_SEED
 GROUPS = 20
 #: Bootstrap samples.
 RESAMPLES = 1000
+#: The two-sided 95% quantile of the normal distribution.
+NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,12 @@ def bootstrap(values: np.ndarray) -> Bootstrapped:
     means = np.array([draw.multinomial(n, np.full(n, 1 / n)) @ values / n for _ in range(RESAMPLES)])
     low, high = np.quantile(means, [0.025, 0.975])
     return Bootstrapped(float(values.mean()), float(means.std(ddof=1)), (float(low), float(high)))
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """A 95% interval for a proportion of which `share` was seen in `n` trials, also where that is 0 or 1 (Wilson
+    1927)."""
+    z = NORMAL_95
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
