@@ -4,7 +4,7 @@ import pytest
 
 from genbench.errors import UsageError
 from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel
-from genbench.plan.planner import make_plan
+from genbench.plan.planner import make_plan, wanted
 from genbench.plan.spec import REFERENCE_ROWS
 from genbench.plan.suite import Suite
 from genbench.plugins.catalogue import Catalogue
@@ -34,6 +34,16 @@ def test_the_matrix_is_models_by_datasets_by_seeds_with_reference_rows(catalogue
 def test_without_a_metric_of_samples_there_are_no_reference_rows(catalogue):
     plan = make_plan(Suite(models=("pca",)), catalogue, lambda w: prepared(w, calibrated=False))
     assert [run.label for run in plan.runs] == ["pca"]
+
+
+def test_default_metrics_stand_beside_others_unless_they_have_options(catalogue):
+    def asked(*metrics):
+        return [str(reference) for reference, _ in wanted(Suite(models=("pca",), metrics=metrics), catalogue).metrics]
+
+    assert "ais" not in asked()
+    assert asked("default") == asked()
+    assert asked("default", "ais[n=5]") == [*asked(), "ais[n=5]"]
+    assert sorted(asked("default", "fid[n=50]")) == sorted([*(name for name in asked() if name != "fid"), "fid[n=50]"])
 
 
 def test_a_run_asked_for_twice_is_run_once(catalogue):

@@ -77,7 +77,8 @@ def suite_options(function: F) -> F:
             "--metrics",
             metavar="REFS",
             shell_complete=names_of("metrics"),
-            help="Metrics in place of the default ones, e.g. likelihood,'fid[extractor=inception]'.",
+            help="Metrics in place of the default ones, e.g. likelihood,'fid[extractor=inception]'; "
+            "default,ais adds one to them.",
         ),
         click.option("--device", metavar="DEVICE", help="auto, cpu or cuda:N. [default: auto]"),
         click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="Arithmetic. [default: fp32]"),

@@ -19,6 +19,10 @@ from genbench.plugins.catalogue import Catalogue
 OVERHEAD = 8.0
 
 
+#: Among metrics, stands for those that are measured when none are named.
+DEFAULT = "default"
+
+
 @dataclass(frozen=True)
 class Refused:
     """A model that can't be trained on a dataset, and why."""
@@ -42,9 +46,7 @@ def wanted(suite: Suite, catalogue: Catalogue) -> Wanted:
     Raises:
         UsageError: a reference is malformed, or its name unknown, or it stands twice.
     """
-    metrics = _references("metric", suite.metrics, catalogue)
-    if not metrics:
-        metrics = [(Reference(name), o.entry.target) for name, o in catalogue.metrics.items() if o.entry.default]
+    metrics = _metrics(suite.metrics or (DEFAULT,), catalogue)
     names = [reference.name for reference, _ in metrics]
     for name in names:
         if names.count(name) > 1:
@@ -133,6 +135,18 @@ def expected_seconds(run: RunSpec) -> float | None:
 def _references(what: str, texts: Sequence[str], catalogue: Catalogue) -> list[tuple[Reference, str]]:
     references = [reference for text in texts for reference in parse_references(text)]
     return [(reference, catalogue.get(what, reference.name).entry.target) for reference in references]
+
+
+def _metrics(texts: Sequence[str], catalogue: Catalogue) -> list[tuple[Reference, str]]:
+    """The metrics asked for, `default` standing for the default ones that are not asked for with options of their own."""
+    references = [reference for text in texts for reference in parse_references(text)]
+    named = {reference.name for reference in references}
+    defaults = [Reference(name) for name, o in catalogue.metrics.items() if o.entry.default and name not in named]
+    found = []
+    for reference in references:
+        is_default = reference.name == DEFAULT and not reference.options
+        found += defaults if is_default else [reference]
+    return [(reference, catalogue.get("metric", reference.name).entry.target) for reference in found]
 
 
 def _protocol(suite: Suite, budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> dict[str, Any]:
