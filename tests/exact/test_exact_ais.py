@@ -356,6 +356,23 @@ def test_a_decoder_that_gives_no_number_is_named(worth):
         bounds.prepare(torch.zeros(4, 4))
 
 
+def test_all_points_and_chains_go_through_the_decoder_together():
+    class Counting(TwoLatents):
+        calls = 0
+
+        def observation(self, z):
+            self.calls += 1
+            return super().observation(z)
+
+    counted = []
+    for n, chains in ((10, 1), (40, 4)):
+        model = Counting()
+        config = AnnealedImportance.Config(temperatures=10, n=n, chains=chains)
+        AnnealedImportance(config).measure(subject_of(model, torch.zeros(40, 6)))
+        counted.append(model.calls)
+    assert counted[0] == counted[1]
+
+
 def test_progress_rises_to_one():
     seen = []
     subject = subject_of(TwoLatents(), torch.zeros(20, 6))

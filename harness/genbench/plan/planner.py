@@ -138,7 +138,7 @@ def _references(what: str, texts: Sequence[str], catalogue: Catalogue) -> list[t
 
 
 def _metrics(texts: Sequence[str], catalogue: Catalogue) -> list[tuple[Reference, str]]:
-    """The metrics asked for, `default` standing for the default ones that are not asked for with options of their own."""
+    """The metrics asked for; `default` stands for the default ones that are not named beside it."""
     references = [reference for text in texts for reference in parse_references(text)]
     named = {reference.name for reference in references}
     defaults = [Reference(name) for name, o in catalogue.metrics.items() if o.entry.default and name not in named]
