@@ -125,12 +125,14 @@ class Mean(Latent):
 
 
 class Exact(Sampling, Density):
+    """Levels that are independent of each other and more probable the brighter they are."""
+
     def log_prob(self, x, y=None):
-        return torch.full((len(x),), -self.dims * math.log(LEVELS))
+        return x.sum(1) - self.dims * torch.linspace(0, 1, LEVELS).logsumexp(0)
 
 
 class Energy(Sampling, Unnormalized):
-    """Levels that are independent of each other and more probable the brighter they are."""
+    """The same distribution, up to its normaliser."""
 
     levels = torch.linspace(0, 1, LEVELS)
 
@@ -163,28 +165,39 @@ APPLICABLE = {
 }
 
 
-def make_split(n, rng):
-    """Vectors of levels of three classes, each with two entries of its own that are bright."""
-    y = rng.integers(3, size=n)
-    x = rng.integers(3, size=(n, DIMS)).astype(np.uint8)
+def make_split(n, rng, dims, constant, classes):
+    """Vectors of levels of three classes, each with two entries of its own of which one is bright."""
+    y = rng.integers(classes, size=n)
+    x = rng.integers(3, size=(n, dims)).astype(np.uint8)
     shift = rng.integers(2, size=n)
     x[np.arange(n), 2 * y + shift] += 2
+    x[:, dims - constant :] = 1
     return Split(x, y, np.stack([y, shift], axis=1))
 
 
 @pytest.fixture
-def dataset():
-    rng = np.random.default_rng(0)
-    splits = [make_split(n, rng) for n in (500, 40, 60)]
-    return Dataset(
-        "bright",
-        DataSpec((DIMS,), "discrete", LEVELS, 3),
-        *splits,
-        family="bright",
-        anomalies=make_split(20, rng),
-        factor_names=("class", "shift"),
-        categorical_factors=("class",),
-    )
+def make_data():
+    def make(sizes=(500, 40, 60), dims=DIMS, constant=0, classes=3):
+        rng = np.random.default_rng(0)
+        train, validation, test, anomalies = (make_split(n, rng, dims, constant, classes) for n in (*sizes, 20))
+        return Dataset(
+            "bright",
+            DataSpec((dims,), "discrete", LEVELS, 3),
+            train,
+            validation,
+            test,
+            family="bright",
+            anomalies=anomalies,
+            factor_names=("class", "shift"),
+            categorical_factors=("class",),
+        )
+
+    return make
+
+
+@pytest.fixture
+def dataset(make_data):
+    return make_data()
 
 
 @pytest.fixture
@@ -320,3 +333,109 @@ def test_distributions_of_a_decoder_are_named(ask, dataset, part, methods, messa
     assert reasons["ais"].reason.startswith(f"MetricError: Broken.{part} ")
     assert message in reasons["ais"].reason
     assert set(values) == APPLICABLE[Latent] - {"ais"}
+
+
+#: Numbers that have no error bar by their nature: speeds and sizes, and what other tools report in the place of `fid`.
+BARE = {"throughput": set(built_in_metrics()["throughput"].names), "fid": {"fid_plugin"}}
+
+#: Means over test points that are all known: where each has the same value, so has the mean, without any error.
+EXACT = {"bits_per_dim", "log_likelihood", "reconstruction_mse", "denoising_psnr", "imputation_mse"}
+
+
+def says_how_sure(value):
+    """Whether a number comes with an error bar of some width, or with a word on why not."""
+    if value.flags or value.name in BARE.get(value.metric, ()):
+        return True
+    if value.interval is not None and value.interval[0] < value.interval[1]:
+        return True
+    return value.stderr is not None and (value.stderr > 0 or value.name in EXACT)
+
+
+def assert_sound(values, reasons):
+    assert {name: gap.reason for name, gap in reasons.items() if gap.status == "failed"} == {}
+    assert all(gap.reason for gap in reasons.values())
+    found = [value for measured in values.values() for value in measured]
+    assert [value.name for value in found if not says_how_sure(value)] == []
+    for value in found:
+        bounds = [value.value, *(value.interval or ()), 0.0 if value.stderr is None else value.stderr]
+        assert all(map(math.isfinite, bounds)), value
+        if value.interval is not None:
+            low, high = value.interval
+            assert low <= value.value <= high, value
+
+
+class Constant(Latent):
+    """Codes that say nothing."""
+
+    def encode(self, x):
+        return torch.ones(len(x), self.codes)
+
+    def reconstruct(self, x):
+        return torch.full_like(x, 0.5)
+
+
+class HalfConstant(Latent):
+    """Two codes of which one says nothing."""
+
+    def _code(self, x):
+        return super()._code(x) * torch.tensor([1.0, 0.0])
+
+
+class Collapsed(Latent):
+    """Draws the same sample again and again."""
+
+    def sample(self, n, y=None):
+        return torch.full((n, self.dims), 0.25)
+
+
+@pytest.mark.parametrize("model", [Latent, Mean, Exact, Energy, Constant, HalfConstant, Collapsed])
+@pytest.mark.parametrize(
+    "view", ["as it is", "fewer points than features", "two constant features", "one class", "ten"]
+)
+def test_awkward_data_and_codes_give_no_silent_nonsense(ask, make_data, model, view):
+    dataset = make_data(
+        dims=40 if view == "fewer points than features" else DIMS,
+        sizes={"fewer points than features": (30, 12, 15), "ten": (500, 40, 10)}.get(view, (500, 40, 60)),
+        constant=2 if view == "two constant features" else 0,
+        classes=1 if view == "one class" else 3,
+    )
+    values, reasons = ask(model(dataset.spec.dims), dataset)
+    assert_sound(values, reasons)
+    assert set(values) >= FIDELITY | {"throughput"}
+
+
+@pytest.mark.parametrize("model", [Latent, Exact, Energy, Constant, Collapsed])
+def test_data_that_is_constant_gets_stated_answers(ask, make_data, model):
+    values, reasons = ask(model(), make_data(constant=DIMS))
+    assert_sound(values, reasons)
+    for name in FIDELITY - {"memorisation"}:
+        assert all("the features of the data are all the same" in value.flags for value in values[name])
+    if issubclass(model, Latent):
+        assert reasons["separation"].reason == "all training points are the same"
+        assert reasons["disentanglement"].reason == "the model's codes of training data are all the same"
+        assert {value.flags for value in values["anomaly"]} == {("all scores are equal",)}
+
+
+def test_codes_that_do_not_vary_get_stated_answers(ask, dataset):
+    values, reasons = ask(Constant(), dataset)
+    assert reasons["separation"].reason == "the model's codes of training data are all the same"
+    assert reasons["disentanglement"].reason == "the model's codes of training data are all the same"
+    assert {value.name: value.flags for value in values["anomaly"]} == {
+        "anomaly_code_auroc": ("all scores are equal",),
+        "anomaly_error_auroc": (),
+    }
+    assert {value.flags for value in values["compression"]} == {("the codes of training data are all the same",)}
+
+
+def test_a_single_class_is_refused_where_classes_are_asked_for(ask, make_data):
+    _, reasons = ask(Latent(), make_data(classes=1))
+    assert reasons["separation"].reason.startswith("needs data points of at least two classes")
+    assert reasons["disentanglement"].reason == "needs two factors that vary, there are 1"
+
+
+@pytest.mark.parametrize("model", [Latent, Exact, Energy])
+def test_a_single_test_point_has_no_error_bar_and_says_so(ask, make_data, model):
+    values, reasons = ask(model(), make_data(sizes=(500, 40, 1)))
+    assert_sound(values, reasons)
+    for name in FIDELITY:
+        assert reasons[name].reason == "needs 10 data points, there are 1"

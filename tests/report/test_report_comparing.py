@@ -130,6 +130,7 @@ def test_what_a_difference_bounds(one, other, kind, text):
         (-0.01, 0.1, "-0.01 ±0.28†"),
         (0.0, 0.1, "+0.00 ±0.28†"),
         (123.0, None, "+123†"),
+        (0.267, 1e-7, "+0.2670 ±3e-07"),
     ],
 )
 def test_a_difference_has_the_decimals_of_its_interval(value, stderr, text):

@@ -134,8 +134,11 @@ def test_no_flags_no_mark(records):
 
 
 def test_markdown_has_ranks_only_where_two_models_are_ranked(record, number):
-    two = [record(label, [number("fid", v, stderr=0.1), number("kid", 1.0)]) for label, v in (("a", 1.0), ("b", 2.0))]
-    one = record("a", [number("fid", 1.0), number("kid", 1.0)])
+    two = [
+        record(label, [number("fid", v, stderr=0.1), number("kid", 1.0, stderr=0.1)])
+        for label, v in (("a", 1.0), ("b", 2.0))
+    ]
+    one = record("a", [number("fid", 1.0, stderr=0.1)])
 
     assert "| model | fid | kid |\n| :-- | --: | --: |\n| `a` | 1 | 1–2 |\n| `b` | 2 | 1–2 |" in render(
         build_tables(two), "md"
@@ -148,8 +151,8 @@ def test_markdown_keeps_its_columns_whatever_a_label_holds(records, nasty):
 
     rows = [line for line in text.splitlines() if line.startswith("|")]
     widths = [len(re.split(r"(?<!\\)\|", line)) for line in rows]
-    # two tables, each with its ranks beneath
-    assert [width for width, _ in groupby(widths)] == [5, 4, 13, 9]
+    # two tables, the second with the ranks in those columns in which an error is known
+    assert [width for width, _ in groupby(widths)] == [5, 13, 6]
     assert f"`` {nasty.replace('|', chr(92) + '|')} ``" in text
     assert "**≤2.027 ±0.052**" in text
     assert "| diverged |" in text
@@ -179,13 +182,14 @@ def test_html_escapes_everything(records, nasty):
     assert {"number failed", "number missing", ""} <= states
 
 
-def test_html_shows_all_columns(records):
+def test_html_shows_all_columns_the_main_ones_first(records):
     table = build_tables(records)[1]
 
     heads = Cells(render([table], "html")).rows[0]
     arrows = {"higher": "↑", "lower": "↓", "neither": ""}
     assert [text for _, text in heads[2:]] == [
-        column.name + f"{column.unit} {arrows[column.better]}".strip() for column in table.columns
+        column.name + f"{column.unit} {arrows[column.better]}".strip()
+        for column in [*(c for c in table.columns if c.main), *(c for c in table.columns if not c.main)]
     ]
 
 
@@ -223,6 +227,49 @@ def test_the_legend_explains_what_occurs_and_nothing_else(record, number):
     assert "≤ an upper bound" in shown(bound, 120)
     assert "1.96 standard errors" in shown(bound, 120)
     assert "Student" not in shown(bound, 120)
+
+
+def test_columns_without_errors_are_said_once_and_not_ranked(record, number):
+    def runs(stderr):
+        speeds = {"a": 9000.0, "b": 100.0, "c": 50.0}
+        return [
+            record(label, [number("train_images_per_s", speed), number("fid", speed / 50, stderr=stderr)])
+            for label, speed in speeds.items()
+        ]
+
+    said = "Without an error bar, so that nothing can be said about differences and no ranks are given: "
+    for output in ("md", "html"):
+        text = render(build_tables(runs(0.5)), output)
+        assert f"{said}train_images_per_s." in text
+        assert text.count(said) == 1
+        assert "~100" in text
+        assert "~100†" not in text
+    assert "**~9,000**" in render(build_tables(runs(0.5)), "md")
+    assert "| model | fid |\n" in render(build_tables(runs(0.5)), "md")
+    assert f"{said}fid, train_images_per_s." in " ".join(shown(build_tables(runs(None)), 160).split())
+    assert "†" not in shown(build_tables(runs(None)), 160)
+
+
+def test_no_error_is_missed_where_nothing_is_compared(record):
+    assert "Without an error bar" not in shown(build_tables([record("a", {"fid": 1.0, "parameters": 3.0})]), 120)
+    both = [record(label, {"parameters": 3.0}) for label in "ab"]
+    assert "Without an error bar" not in shown(build_tables(both), 120)
+
+
+def test_columns_that_nobody_has_are_not_missed(record, missing):
+    gap = missing("likelihood", "not_applicable", "it has no density", "log_likelihood")
+
+    assert "not shown here" not in shown(build_tables([record("a", {"fid": 1.0}, unmeasured=[gap])]), 120)
+
+
+def test_a_small_interval_beside_large_ones_is_not_rounded_away(record, number):
+    widths = {"a": 20.0, "b": 30.0, "c": 0.2, "d": 1e-7}
+    table = build_tables([record(label, [number("fid", 41.23456, stderr=w)]) for label, w in widths.items()])
+
+    text = shown(table, 120)
+    assert "~41 ±39" in text
+    assert "~41.23 ±0.39" in text
+    assert "~41.23 ±2e-07" in text
 
 
 def test_terminal_escapes_of_others_are_not_passed_on(record):

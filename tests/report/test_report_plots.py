@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from genbench.report.plots import draw_codes, draw_plots, model_palette, write_plots
+from genbench.report.plots.fidelity import draw_fidelity
 from genbench.report.plots.likelihood import draw_likelihood
 from genbench.report.plots.quality import draw_quality
 from genbench.report.plots.separation import draw_separation
@@ -111,6 +112,7 @@ def test_separation_puts_pca_beside_the_code(records):
     bars = {(y, round(patch.get_width(), 3)) for patch, y in middle.items() if patch.get_width() > 0}
     row = names.index("realnvp")
     assert {(row - 0.2, 0.96), (row + 0.2, 0.95)} <= bars
+    assert "difference: ~0.010 ±0.020" in texts(figure)
 
 
 def test_any_label_can_be_drawn(record):
@@ -123,6 +125,146 @@ def test_any_label_can_be_drawn(record):
     by_key = {record.key: record for record in records}
     legend = draw_quality(table, by_key, model_palette([table])).figure.axes[0].get_legend()
     assert len(legend.get_texts()) == len(labels)
+
+
+def fidelity(runs, *, real=None):
+    """The axes of FID against speed, and the caption; `real` is the reference row's value."""
+    table = build_tables(runs + ([real] if real else []))[0]
+    drawing = draw_fidelity(table, model_palette([table]))
+    drawing.figure.canvas.draw()
+    return drawing.figure.axes[0], drawing.caption
+
+
+def bars(ax) -> set[tuple[tuple[float, float], ...]]:
+    """The ends of the error bars of the axes."""
+    return {
+        tuple((round(float(x), 4), round(float(y), 4)) for x, y in segment)
+        for collection in ax.collections
+        if isinstance(collection, mpl.collections.LineCollection)
+        for segment in collection.get_segments()
+        if len(segment)
+    }
+
+
+def test_fidelity_draws_the_interval_of_each_value_and_marks_flags(record, number):
+    runs = [
+        record("a", [number("fid", 10.0, interval=(9.0, 14.0)), number("sample_images_per_s", 100.0)]),
+        record("b", [number("fid", 20.0, flags=("few points",)), number("sample_images_per_s", 120.0, stderr=5.0)]),
+    ]
+    ax, caption = fidelity(runs)
+
+    assert ((100.0, 9.0), (100.0, 14.0)) in bars(ax)
+    assert ((round(120 - 9.7998, 4), 20.0), (round(120 + 9.7998, 4), 20.0)) in bars(ax)
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("‡", (120.0, 20.0))]
+    assert "‡ flagged" in caption
+    assert ax.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("floor", [-0.4, 0.0, 0.35])
+def test_a_floor_near_zero_does_not_flatten_the_models(record, number, floor):
+    real = record("real (test split)", [number("fid", floor, interval=(floor - 0.3, floor + 0.3))], family="reference")
+    fids = {"a": 3.0, "b": 9.0, "c": 400.0}
+    runs = [record(label, {"fid": fid, "sample_images_per_s": 100.0}) for label, fid in fids.items()]
+    ax, caption = fidelity(runs, real=real)
+
+    low, high = ax.get_ylim()
+    assert low < floor - 0.3
+    assert high > 400
+    place = {y: ax.transAxes.inverted().transform(ax.transData.transform((100.0, y)))[1] for y in (floor, 3, 9, 400)}
+    heights = sorted(place.values())
+    assert min(np.diff(heights)) > 0.1
+    assert 0 < heights[0] < heights[-1] < 1
+    assert "linear up to 3 and logarithmic above" in caption
+    shown_ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    assert len(shown_ticks) >= 4
+
+
+def test_models_close_together_have_a_linear_axis(record, number):
+    real = record("real (test split)", [number("fid", -0.1, stderr=0.1)], family="reference")
+    runs = [record(label, {"fid": fid, "sample_images_per_s": 9.0}) for label, fid in (("a", 4.0), ("b", 7.0))]
+    ax, caption = fidelity(runs, real=real)
+
+    assert (ax.get_yscale(), "logarithmic" in caption) == ("linear", False)
+    assert ax.get_ylim()[0] < -0.1
+
+
+@pytest.mark.parametrize("fid", [-0.2, 0.0, 1e-9, 1e6])
+def test_one_model_with_any_fid_can_be_drawn(record, number, fid):
+    wide = number("fid", fid, interval=(fid - 5000.0, fid + 5000.0))
+    ax, _ = fidelity([record("a", [wide, number("sample_images_per_s", 100.0)])])
+
+    assert ax.get_ylim()[0] < fid < ax.get_ylim()[1]
+
+
+@pytest.mark.parametrize("speeds", [(100.0, 110.0), (100.0, 900.0), (20e3, 700e3), (1.0, 1e6)])
+def test_the_axis_of_speed_has_ticks(record, speeds):
+    runs = [record(f"m{speed}", {"fid": 1.0, "sample_images_per_s": speed}) for speed in speeds]
+    ax, _ = fidelity(runs)
+
+    low, high = ax.get_xlim()
+    assert low < speeds[0] < speeds[1] < high
+    assert 2 <= sum(low <= tick <= high for tick in ax.get_xticks()) <= 12
+
+
+@pytest.fixture
+def annealed(record, number):
+    """A VAE with a bound of its own, a GAN with none, an energy model with bounds from both sides: 64 dimensions."""
+    scale = 1 / (64 * np.log(2))
+
+    def ais(nats, **options):
+        return [
+            number("ais_bits_per_dim", -nats * scale, stderr=0.5 * scale),
+            number("ais_log_likelihood", nats, stderr=0.5),
+            *options.get("more", []),
+        ]
+
+    upper = number("ais_log_likelihood_upper", -95.0, stderr=0.6)
+    return [
+        record("vae", [number("bits_per_dim", 2.5, stderr=0.01), *ais(-110.0)]),
+        record("dcgan", ais(-140.0), family="gan"),
+        record("rbm", ais(-100.0, more=[upper]), family="ebm"),
+    ]
+
+
+def test_bounds_by_ais_stand_beside_bars_and_point_to_the_truth(annealed):
+    table = build_tables(annealed)[0]
+    drawing = draw_likelihood(table, model_palette([table]))
+
+    ax = drawing.figure.axes[0]
+    rows = {label.get_text(): tick for label, tick in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    bits = 1 / (64 * np.log(2))
+    pointers = {float(line.get_xdata()[0]): line for line in ax.lines if line.get_marker() == "<"}
+    assert sorted(pointers) == pytest.approx([110 * bits, 140 * bits])
+    assert pointers[max(pointers)].get_ydata()[0] == rows["dcgan"]
+    assert rows["vae"] < pointers[min(pointers)].get_ydata()[0] < rows["vae"] + 0.5
+    (bracket,) = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_linewidth() == 2]
+    assert list(bracket.get_xdata()) == pytest.approx([100 * bits, 95 * bits])
+    assert list(bracket.get_ydata()) == [rows["rbm"]] * 2
+    said = texts(drawing.figure)
+    assert "≤2.500 ±0.020\nAIS ≤2.480 ±0.022" in said
+    assert "AIS ≤2.254 ±0.022, ≥2.142 ±0.027" in said
+    assert "AIS from both sides: the truth lies between" in said
+    assert "– not applicable" not in said
+    assert "annealed importance sampling" in drawing.caption
+
+
+def test_in_nats_a_lower_bound_points_up(record, number):
+    runs = [record("gan", [number("ais_log_likelihood", -140.0, stderr=1.0)])]
+    table = build_tables(runs)[0]
+    figure = draw_likelihood(table, model_palette([table])).figure
+
+    ax = figure.axes[0]
+    assert [line.get_marker() for line in ax.lines if line.get_xdata()[0] == -140.0].count(">") == 1
+    assert ax.get_xlabel() == "ais_log_likelihood, test data (nats ↑)"
+
+
+def test_without_ais_nothing_is_said_of_it(records):
+    table = build_tables(records)[1]
+    drawing = draw_likelihood(table, model_palette([table]))
+
+    assert "AIS" not in drawing.caption
+    assert not any("AIS" in text for text in texts(drawing.figure))
+    assert drawing.figure.axes[0].get_legend() is None
 
 
 @pytest.mark.parametrize("classes", [1, 3, 10, 40])

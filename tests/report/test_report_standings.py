@@ -133,6 +133,15 @@ def test_json_holds_every_pair_once(runs):
     assert pairs["lone", "good"]["distinguishable"] is False
 
 
+def test_without_errors_there_are_differences_but_no_ranks(record):
+    fast = [record(label, {"sample_images_per_s": speed}) for label, speed in (("a", 200.0), ("b", 100.0))]
+    text = shown(first_column(fast, "sample_images_per_s"))
+
+    assert lines_of(text, "b") == ["b 1 ~100 ~-100†"]
+    assert "differences: no error known" in text
+    assert "Ranks count" not in text
+
+
 def genbench(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
         main(list(arguments))

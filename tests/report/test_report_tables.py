@@ -189,6 +189,36 @@ def test_what_can_not_be_told_from_the_best_is_close(record, number):
     assert {row.label for row in table.rows if row.cells["bits_per_dim"].close} == {"near", "unsure"}
 
 
+def test_without_any_error_models_have_neither_ranks_nor_doubts(record):
+    speeds = {"a": 100.0, "b": 200.0, "c": 300.0}
+    table = only([record(label, {"sample_images_per_s": speed}) for label, speed in speeds.items()])
+
+    found = [cell(table, label, "sample_images_per_s") for label in "abc"]
+    assert [(one.best, one.close, one.rank_low) for one in found] == [(i == 2, False, None) for i in range(3)]
+
+
+def test_one_known_error_is_enough_for_doubts(record, number):
+    table = only([record("a", [number("fid", 1.0, stderr=0.1)]), record("b", {"fid": 9.0})])
+
+    assert cell(table, "b", "fid").close
+    assert (cell(table, "b", "fid").rank_low, cell(table, "b", "fid").rank_high) == (1, 2)
+
+
+def test_intervals_end_where_the_value_s_own_do(record, number):
+    own = number("fid", 2.0, stderr=0.1, interval=(1.5, 3.5))
+    assert cell(only([record("a", [own])]), "a", "fid").ends == (1.5, 3.5)
+    assert cell(only([record("a", [own], seed=seed) for seed in range(3)]), "a", "fid").ends == (1.5, 3.5)
+    seeds = [record("a", [own]), record("a", [number("fid", 4.0, interval=(3.0, 5.0))], seed=1)]
+    low, high = stats.t.interval(0.95, 1, loc=3.0, scale=1.0)
+    assert cell(only(seeds), "a", "fid").ends == pytest.approx((low, high))
+    assert cell(only([record("a", {"fid": 4.0})]), "a", "fid").ends is None
+
+
+def test_what_nobody_put_into_narrow_tables_is_shown_where_there_is_nothing_else(record):
+    columns = only([record("a", {"parameters": 4.0, "elbo": -3.0})]).columns
+    assert all(column.main for column in columns)
+
+
 def test_failed_not_applicable_and_absent_are_three_things(record, missing):
     table = only(
         [

@@ -160,6 +160,17 @@ def test_an_absent_or_unwritable_folder_is_named(tmp_path):
             Store(tmp_path / "locked").prepare()
 
 
+def test_a_frame_says_all_that_is_known_of_a_value():
+    found = record().metrics[0].model_copy(update={"interval": (1.25, 1.75), "flags": ("few points", "copies")})
+    gap = Unmeasured(metric="kid", names=["kid"], status="failed", reason="boom")
+    frame = to_frame([record(metrics=[record().metrics[0], found], unmeasured=[gap])])
+    assert frame["protocol"].tolist()[:2] == ["p", "p"]
+    assert frame["interval_low"].isna().tolist() == frame["interval_high"].isna().tolist() == [True, False, True]
+    assert (frame["interval_low"][1], frame["interval_high"][1]) == (1.25, 1.75)
+    assert frame["flags"].tolist()[:2] == ["", "few points; copies"]
+    assert frame[["protocol", "flags"]].iloc[2].isna().all()
+
+
 def test_a_frame_has_a_row_for_every_number_gap_and_empty_record():
     gap = Unmeasured(metric="likelihood", names=["bits_per_dim", "elbo"], status="not_applicable", reason="no density")
     failed = record("f" * 16, status="failed", metrics=[], error=Failure(phase="setup", type="E", message="boom"))

@@ -65,9 +65,10 @@ def test_the_table_has_the_known_answer_the_estimate_how_far_away_it_is_and_a_ve
     assert genbench("selftest", "right", "-p", proofs("proofs_right", "right")) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["2", "of", "2", "checks", "passed"]
-    assert lines[1] == ["self-test", "estimator", "known", "answer", "estimate", "away", "verdict"]
-    assert lines[2] == ["right", "mean", "1", "1.02", "±", "0.01", "2.00", "s.e.", "ok"]
-    assert lines[3] == ["bound", "≤", "1", "-3", "-4e+06", "tol.", "ok"]
+    assert lines[1] == ["estimator", "known", "answer", "estimate", "away", "verdict"]
+    assert lines[2] == ["right"]
+    assert lines[3] == ["mean", "1", "1.02", "±", "0.01", "2.00", "s.e.", "ok"]
+    assert lines[4] == ["bound", "≤", "1", "-3", "-4e+06", "tol.", "ok"]
 
 
 def test_a_wrong_estimator_is_reported_and_the_others_still_run(proofs, capsys):
@@ -75,10 +76,10 @@ def test_a_wrong_estimator_is_reported_and_the_others_still_run(proofs, capsys):
     assert genbench("selftest", "raises", "wrong", "right", "-p", path) == 1
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["3", "of", "5", "checks", "passed"]
-    assert lines[2] == ["raises", "RuntimeError:", "not", "today", "FAILED"]
-    assert lines[3] == ["wrong", "good", "one", "1", "1", "0", "tol.", "ok"]
-    assert lines[4] == ["bad", "one", "1", "1.05", "±", "0.01", "5.00", "s.e.", "FAILED"]
-    assert lines[5][:2] == ["right", "mean"]
+    assert lines[2:4] == [["raises"], ["RuntimeError:", "not", "today", "FAILED"]]
+    assert lines[4:6] == [["wrong"], ["good", "one", "1", "1", "0", "tol.", "ok"]]
+    assert lines[6] == ["bad", "one", "1", "1.05", "±", "0.01", "5.00", "s.e.", "FAILED"]
+    assert lines[7] == ["right"]
 
 
 def test_json_has_every_check_with_its_fields(proofs, capsys):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.common import console, json_option, names_of, plugin_option, print_json, print_list
+from genbench.cli.common import console, json_option, names_of, plugin_option, print_json
 
 if TYPE_CHECKING:
     from genbench.selftest.base import Check
     from genbench.selftest.prove import Outcome
 
 FAILED = 1
-COLUMNS = ("self-test", "estimator", "known answer", "estimate", "away", "verdict")
+COLUMNS = ("estimator", "known answer", "estimate", "away", "verdict")
 SIGNS = {"equal": "", "at_most": "≤ ", "at_least": "≥ "}
 
 
@@ -66,23 +67,40 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...], as_json: bool) -> 
 
 
 def _print(outcomes: list[Outcome]) -> None:
-    rows, last = [], None
-    for outcome in outcomes:
-        name = "" if outcome.selftest == last else outcome.selftest
-        rows.append([name, *(_cells(outcome.check) if outcome.check else (outcome.error, "", "", "", "FAILED"))])
-        last = outcome.selftest
-    print_list(f"{sum(outcome.passed for outcome in outcomes)} of {len(outcomes)} checks passed", COLUMNS, rows)
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"{sum(outcome.passed for outcome in outcomes)} of {len(outcomes)} checks passed"
+    table = Table(*COLUMNS, title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, group in itertools.groupby(outcomes, lambda outcome: outcome.selftest):
+        table.add_row(Text(name))
+        for outcome in group:
+            check = outcome.check
+            first, *others = _cells(check) if check else (outcome.error, "", "", "", "FAILED")
+            table.add_row(Padding(Text(first), (0, 0, 0, 2)), *map(Text, others))
+    console().print(table)
 
 
 def _cells(check: Check) -> list[str]:
-    error, away = ("", f"{check.away:.2g} tol.") if check.stderr is None else (f" ± {check.stderr:.2g}", "")
+    if check.stderr is None:
+        estimate, away = f"{check.estimate:.6g}", f"{round(check.away, 2) + 0.0:.3g} tol."  # -0.0 is written 0
+    else:
+        estimate, away = _with_error(check.estimate, check.stderr), f"{check.away:.2f} s.e."
     return [
         check.estimator,
         f"{SIGNS[check.relation]}{check.known:.6g}",
-        f"{check.estimate:.6g}{error}",
-        away or f"{check.away:.2f} s.e.",
+        estimate,
+        away,
         "ok" if check.verdict == "ok" else "FAILED",
     ]
+
+
+def _with_error(estimate: float, stderr: float) -> str:
+    """To the second digit of the standard error."""
+    if math.isfinite(estimate) and math.isfinite(stderr):
+        estimate = round(estimate, 1 - math.floor(math.log10(stderr)))
+    return f"{estimate:.6g} ± {stderr:.2g}"
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

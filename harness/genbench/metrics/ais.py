@@ -15,6 +15,8 @@ from genbench.metrics.decoding import DecoderBounds
 from genbench.model import Decoder, Sampler, Unnormalized
 from genbench.options import Options
 
+#: Validation points that step sizes and a decoder's noise are fitted on.
+FITTING_POINTS = 50
 #: Test points of an energy model, whose log-density is cheap once its normaliser is known.
 MAX_POINTS = 10_000
 
@@ -49,9 +51,9 @@ class AnnealedImportance(Metric):
         """Options of `ais`."""
 
         temperatures: int = Field(500, ge=3, description="temperatures from prior to posterior (decoders)")
-        chains: int = Field(4, ge=1, description="chains per data point (decoders)")
+        chains: int = Field(2, ge=1, description="chains per data point (decoders)")
         leapfrog: int = Field(5, ge=1, description="leapfrog steps of a transition (decoders)")
-        n: int = Field(100, ge=2, description="test points, and as many simulated and validation points (decoders)")
+        n: int = Field(100, ge=2, description="test points, and as many simulated ones (decoders)")
         energy_temperatures: int = Field(2000, ge=3, description="temperatures from base to model (energy models)")
         energy_chains: int = Field(500, ge=2, description="chains in either direction (energy models)")
         batch: int = Field(4096, ge=1, description="chains that are run at once, at most (decoders)")
@@ -78,7 +80,7 @@ class AnnealedImportance(Metric):
             chains=config.chains,
             batch=config.batch,
         )
-        settings = bounds.prepare(_points(subject.validation, config.n))
+        settings = bounds.prepare(_points(subject.validation, FITTING_POINTS))
         x = _points(subject.test, config.n)
         on_test = bounds.lower(x, part(subject.progress, 0, 1 / 3))
         z, simulated = bounds.simulate(len(x))

@@ -96,7 +96,9 @@ def _measurement(name: str, scores: list[np.ndarray], settings: dict[str, Any]) 
     normal, anomalous = scores
     area = auroc(normal, anomalous)
     flags: tuple[str, ...] = ()
-    if np.ptp(np.concatenate(scores)) == 0:
+    if area.stderr is None:
+        flags = ("a single point of one sort: no error bar",)
+    elif np.ptp(np.concatenate(scores)) == 0:
         flags = ("all scores are equal",)
     elif area.value in (0.0, 1.0):
         flags = ("the scores of the two sorts do not overlap: the standard error says too little",)

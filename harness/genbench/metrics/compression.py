@@ -84,6 +84,8 @@ class Compression(Metric):
         }
         too_few = f"{BITS[-1]} bits per dimension leave more than {TOLERANCE} times the error of the code as it is"
         flags = () if enough else (too_few,)
+        if chosen.rate == 0:
+            flags = (*flags, "the codes of training data are all the same")
         rate, error = bootstrap(chosen.rates), bootstrap(chosen.errors)
         shared: dict[str, Any] = {"better": "neither", "settings": settings, "flags": flags}
         return [

@@ -25,6 +25,9 @@ POINTS_PER_DIMENSION = 3
 
 FEW_POINTS = f"fewer than {POINTS_PER_DIMENSION} points per feature dimension"
 
+#: Features that differ by less than this beside the features themselves are the same.
+ROUNDING = 1e-10
+
 #: Data points that a kernel distance uses at most: its time grows with their square.
 MAX_KERNEL_POINTS = 10_000
 
@@ -60,6 +63,12 @@ class Features:
         return min(len(self.generated), len(self.reference))
 
 
+def is_constant(features: Tensor) -> bool:
+    """Whether features `(n, d)` differ by rounding at most."""
+    spread = features.amax(0) - features.amin(0)
+    return bool(spread.max() <= ROUNDING * features.abs().max())
+
+
 class Fidelity(FeatureMetric):
     """Base of the metrics that compare features of samples with features of data."""
 
@@ -92,7 +101,12 @@ class Fidelity(FeatureMetric):
             "dims": generated.shape[1],
         }
         flags = memorisation_flags(self, subject) if self.config.memorisation else ()
-        return Features(generated, reference, settings, flags)
+        constant = tuple(
+            f"the features of the {source} are all the same"
+            for source, features in (("samples", generated), ("data", reference))
+            if is_constant(features)
+        )
+        return Features(generated, reference, settings, flags + constant)
 
 
 class FrechetDistance(Fidelity):

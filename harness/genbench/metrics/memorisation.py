@@ -17,6 +17,7 @@ from genbench.metrics.neighbours import nearest
 COPIES, SIGNIFICANT = 0.1, 3.0
 
 FLAG = "memorised: nearer to training than to held-out data"
+ONE_SIDED = "all samples are nearest to one split, which may be chance: the standard error says too little"
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class Memorisation(FeatureMetric):
             "z": found.z,
         }
         stderr = found.stderr / (1 - found.expected)
+        flags = found.flags or ((ONE_SIDED,) if found.share in (0.0, 1.0) else ())
         return [
-            Measurement("memorisation", found.copies, "estimate", "lower", "", stderr, settings, flags=found.flags),
+            Measurement("memorisation", found.copies, "estimate", "lower", "", stderr, settings, flags=flags),
         ]

@@ -179,3 +179,28 @@ def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
         "genbench.selftest.enumeration:small_images",
         summary="exact probabilities of discrete data sum to 1 over all small images",
     )
+    yield genbench.SelftestEntry(
+        "fidelity",
+        "genbench.selftest.fidelity:fidelity",
+        summary="FID and KID of known normals, precision, recall, density and coverage; the numbers of torch-fidelity",
+    )
+    yield genbench.SelftestEntry(
+        "memorisation",
+        "genbench.selftest.memorisation:memorisation",
+        summary="known shares of copies, and the spread over exchanged labels",
+    )
+    yield genbench.SelftestEntry(
+        "disentanglement",
+        "genbench.selftest.disentanglement:disentanglement",
+        summary="MIG, SAP and DCI of codes that are the factors, and of random codes",
+    )
+    yield genbench.SelftestEntry(
+        "separation",
+        "genbench.selftest.separation:separation",
+        summary="rotated PCA codes, classes far apart, the area between two normals",
+    )
+    yield genbench.SelftestEntry(
+        "resampling",
+        "genbench.selftest.resampling:resampling",
+        summary="the jackknife's textbook cases; what bootstrap intervals hold",
+    )

@@ -42,4 +42,7 @@ class Reconstruction(Metric):
         error = torch.cat(errors)
         stderr = error.std().item() / math.sqrt(len(error)) if len(error) > 1 else None
         settings = {"n": len(error)}
-        return [Measurement("reconstruction_mse", error.mean().item(), "exact", "lower", "", stderr, settings)]
+        flags = () if len(error) > 1 else ("a single test point: no error bar",)
+        return [
+            Measurement("reconstruction_mse", error.mean().item(), "exact", "lower", "", stderr, settings, flags=flags)
+        ]

@@ -82,4 +82,6 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     z = NORMAL_95
     centre = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
+    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+    # 0 and 1 are ends of their intervals, but for rounding
+    return max(0.0, min(low, share)), min(1.0, max(high, share))

@@ -59,6 +59,7 @@ WIDE_ONLY = frozenset(
     {
         "elbo",
         "ais_log_likelihood_upper",
+        "ais_gap",
         "fid_plugin",
         "density",
         "coverage",
@@ -73,6 +74,7 @@ WIDE_ONLY = frozenset(
         "sap",
         "dci_completeness",
         "dci_informativeness",
+        "anomaly_error_auroc",
         "denoising_psnr",
         "imputation_mse",
         "compression_bits",

@@ -23,6 +23,9 @@ STATUS_WORDS = {
     "killed": "killed",
 }
 
+#: Decimals that a number may have more than its column.
+MORE_DECIMALS = 2
+
 State = Literal["value", "failed", "not_applicable", "absent"]
 Kind = Literal["exact", "lower_bound", "upper_bound", "estimate"]
 Better = Literal["higher", "lower", "neither"]
@@ -60,6 +63,7 @@ class Cell:
         value: mean over the seeds that have one.
         interval: half-width of the 95% interval: Student's t over seeds where they differ, else that of the value
             over the test data: half the width of its own interval, or 1.96 standard errors; None where none is known.
+        ends: where that interval ends: a value's own need not be symmetric about it.
         kind: that of all seeds, or `estimate` where they are of different kinds.
         n: number of seeds that have a value.
         by_seed: the value of each.
@@ -76,6 +80,7 @@ class Cell:
     state: State
     value: float | None = None
     interval: float | None = None
+    ends: tuple[float, float] | None = field(default=None, kw_only=True)
     kind: Kind | None = None
     n: int = 0
     by_seed: Mapping[int, float] = field(default_factory=dict)
@@ -168,10 +173,16 @@ def value_text(cell: Cell, column: Column) -> str:
     """The number of a cell that has one, without its marks: `2.314`."""
     assert cell.value is not None
     if cell.interval is not None:
-        return number(cell.value, column.decimals)
+        return number(cell.value, _decimals(cell.interval, column))
     return small_number(cell.value, two_digits(cell.value, column.decimals))
 
 
 def interval_text(cell: Cell, column: Column) -> str:
     """The interval of a cell, `±0.012`, or nothing where none is known."""
-    return "" if cell.interval is None else f"±{small_number(cell.interval, column.decimals)}"
+    return "" if cell.interval is None else f"±{small_number(cell.interval, _decimals(cell.interval, column))}"
+
+
+def _decimals(interval: float, column: Column) -> int:
+    """The column's, or some more where the interval is so much smaller than the others that it would not show."""
+    hidden = round(interval, column.decimals) == 0
+    return min(two_digits(interval, column.decimals), column.decimals + MORE_DECIMALS) if hidden else column.decimals

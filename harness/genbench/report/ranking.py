@@ -12,22 +12,30 @@ from genbench.report.layout import Cell, Column, Row, Table, value_text
 
 
 def judge(rows: Sequence[Row], column: Column) -> list[Row]:
-    """The rows with the cells of the column marked that are best, and those that can't be told from the best, and with
-    the ranks between which each model lies."""
+    """The rows with the cells of the column marked that are best, and, where any error is known, those that can't be
+    told from the best, and with the ranks between which each model lies."""
     ranked = contenders(rows, column)
     if len(ranked) < 2:
         return list(rows)
     cells = [row.cells[column.name] for row in ranked]
     best = cells[0]
-    judged = {}
-    for row, cell, (low, high) in zip(ranked, cells, rank_intervals(cells, column.better), strict=True):
-        is_best = value_text(cell, column) == value_text(best, column)
-        close = not is_best and not difference(cell, best).distinguishable
-        judged[row.label] = replace(cell, best=is_best, close=close, rank_low=low, rank_high=high)
+    judged = {
+        row.label: replace(cell, best=value_text(cell, column) == value_text(best, column))
+        for row, cell in zip(ranked, cells, strict=True)
+    }
+    if not lacks_errors(cells):
+        for (label, cell), (low, high) in zip(judged.items(), rank_intervals(cells, column.better), strict=True):
+            close = not cell.best and not difference(cell, best).distinguishable
+            judged[label] = replace(cell, close=close, rank_low=low, rank_high=high)
     return [
         replace(row, cells={**row.cells, column.name: judged[row.label]}) if row.label in judged else row
         for row in rows
     ]
+
+
+def lacks_errors(cells: Iterable[Cell]) -> bool:
+    """Whether no number among these has an error, so that nothing can be said about their differences."""
+    return all(cell.interval is None for cell in cells)
 
 
 def contenders(rows: Iterable[Row], column: Column) -> list[Row]:

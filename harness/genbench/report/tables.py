@@ -59,6 +59,12 @@ def _told(records: Iterable[Record]) -> set[str]:
     }
 
 
+def _main(records: Iterable[Record]) -> set[str]:
+    """The columns for narrow formats; where none of what was asked for is one, all that have something to tell."""
+    told = _told(records)
+    return {name for name in told if is_main(name, told)} or told
+
+
 def _names(record: Record) -> list[str]:
     return [value.name for value in record.metrics] + [name for gap in record.unmeasured for name in gap.names]
 
@@ -67,7 +73,7 @@ def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None
     by, worst_first = (sort.removeprefix("-"), sort.startswith("-")) if sort else ("", False)
     found = in_order(name for record in records for name in _names(record))
     names = list(dict.fromkeys([*found, *(chosen or []), *([by] if by else [])]))
-    main = {name for name in _told(records) if is_main(name, _told(records))} if chosen is None else set(chosen)
+    main = _main(records) if chosen is None else set(chosen)
     columns = {name: _column(name, records, main=name in main) for name in names}
     groups = _groups(records)
     rows = [_row(label, group, columns.values()) for label, group in groups.items()]
@@ -191,11 +197,12 @@ def _aggregate(seeds: Sequence[tuple[int, Value]]) -> Cell:
     values = [value for _, value in seeds]
     numbers = [value.value for value in values]
     kinds = {value.kind for value in values}
+    ends = _ends(values)
     return Cell(
         "value",
         value=mean(numbers),
-        # seeds that all give the same number say nothing of its error
-        interval=t_interval(numbers) if len(set(numbers)) > 1 else _half_width(values[0]),
+        interval=None if ends is None else (ends[1] - ends[0]) / 2,
+        ends=ends,
         kind=kinds.pop() if len(kinds) == 1 else "estimate",
         n=len(numbers),
         by_seed={seed: value.value for seed, value in seeds},
@@ -204,12 +211,18 @@ def _aggregate(seeds: Sequence[tuple[int, Value]]) -> Cell:
     )
 
 
-def _half_width(value: Value) -> float | None:
-    """Of the value's 95% interval over the test data."""
-    if value.interval is not None:
-        low, high = value.interval
-        return (high - low) / 2
-    return None if value.stderr is None else NORMAL_95 * value.stderr
+def _ends(values: Sequence[Value]) -> tuple[float, float] | None:
+    """Of the 95% interval over seeds, or, where they all give the same number, which says nothing of its error, over
+    the test data."""
+    numbers = [value.value for value in values]
+    one = values[0]
+    if len(set(numbers)) > 1:
+        width = t_interval(numbers)
+    elif one.interval is not None or one.stderr is None:
+        return one.interval
+    else:
+        width = NORMAL_95 * one.stderr
+    return mean(numbers) - width, mean(numbers) + width
 
 
 def _with_decimals(column: Column, rows: Iterable[Row]) -> Column:

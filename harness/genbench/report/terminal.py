@@ -21,6 +21,7 @@ from genbench.report.text import (
     cell_text,
     difference_text,
     differs_line,
+    has_something,
     header,
     problem_text,
     rank_text,
@@ -52,7 +53,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
         for problem in table.problems:
             said = Text.assemble((problem.label, "bold"), " ", (problem_text(problem), "red"), ": ")
             console.print(said.append(one_line(problem.reason)), soft_wrap=True)
-        if more := [column.name for column in table.columns if column not in columns]:
+        if more := [column.name for column in table.columns if column not in columns and has_something(table, column)]:
             console.print(Text(f"not shown here: {', '.join(more)}", "dim"), soft_wrap=True)
         console.print()
     for line in legend(tables, lambda table: fitting[table.protocol_hash]):

@@ -23,6 +23,11 @@ def shown_columns(table: Table) -> list[Column]:
     return [column for column in table.columns if column.main]
 
 
+def has_something(table: Table, column: Column) -> bool:
+    """Whether the column has a number, or something that failed in place of one."""
+    return any(row.cells[column.name].state in ("value", "failed") for row in table.rows)
+
+
 def header(column: Column) -> str:
     """What stands under a column's name: its unit and the better direction, `bits/dim ↓`."""
     return f"{column.unit} {ARROWS[column.better]}".strip()
@@ -31,9 +36,14 @@ def header(column: Column) -> str:
 def cell_text(cell: Cell, column: Column) -> str:
     """A cell as plain text: `≤2.314 ±0.012`, `diverged`, `–`, or nothing."""
     if cell.state == "value":
-        value = f"{KIND_MARKS[cell.kind or 'exact']}{value_text(cell, column)}"
-        return f"{value} {interval_text(cell, column)}".rstrip() + marks(cell)
+        return number_text(cell, column) + marks(cell)
     return {"failed": cell.word, "not_applicable": NOT_APPLICABLE, "absent": ""}[cell.state]
+
+
+def number_text(cell: Cell, column: Column) -> str:
+    """The number of a cell that has one, with its kind and interval but no marks behind it: `≤2.314 ±0.012`."""
+    value = f"{KIND_MARKS[cell.kind or 'exact']}{value_text(cell, column)}"
+    return f"{value} {interval_text(cell, column)}".rstrip()
 
 
 def marks(cell: Cell) -> str:
@@ -55,7 +65,7 @@ def difference_text(found: Difference) -> str:
     if width is None:
         return f"{mark}{small_number(size, decimals_for([size], []))}{CLOSE}"
     decimals = decimals_for([size or width], [width])
-    return f"{mark}{number(size, decimals)} ±{number(width, decimals)}{'' if found.distinguishable else CLOSE}"
+    return f"{mark}{number(size, decimals)} ±{small_number(width, decimals)}{'' if found.distinguishable else CLOSE}"
 
 
 def basis_text(found: Difference) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from genbench.selftest.base import Check
 
 #: Draws that are looked at.
-DRAWS = 200
+DRAWS = 500
 #: What share of them a 95% interval has to hold the truth in, at least.
 BAR = 0.93
 

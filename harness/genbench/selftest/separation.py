@@ -53,7 +53,7 @@ def _rotated() -> Iterator[Check]:
     rotation = torch.linalg.qr(torch.randn(CODE, CODE, dtype=torch.float64)).Q
     found = _measured(_Linear(-100 * axes @ rotation), dataset)
     for name in ("knn", "probe", "silhouette", "trustworthiness", "continuity"):
-        yield Check(f"{name} of rotated PCA codes, less PCA's", 0.0, found[f"{name}_vs_pca"].value, tolerance=ROUNDING)
+        yield Check(f"rotated PCA codes: {name} less PCA's", 0.0, found[f"{name}_vs_pca"].value, tolerance=ROUNDING)
 
     first = axes[:, -1:]
     found = _measured(_Linear(first), dataset)
@@ -61,14 +61,14 @@ def _rotated() -> Iterator[Check]:
     codes = x @ first.numpy()
     for name, spaces in (("trustworthiness", (x, codes)), ("continuity", (codes, x))):
         known = float(trustworthiness(*spaces, n_neighbors=5))
-        yield Check(f"{name} against scikit-learn's", known, found[name].value, tolerance=ROUNDING)
+        yield Check(f"scikit-learn's {name}", known, found[name].value, tolerance=ROUNDING)
 
 
 def _far_apart() -> Iterator[Check]:
     """Classes a thousand standard deviations apart."""
     found = _measured(_Linear(torch.eye(DIMS, dtype=torch.float64)), _blobs(1000.0))
     for name in ("knn", "probe"):
-        yield Check(f"{name} accuracy, classes far apart", 1.0, found[f"{name}_accuracy"].value, tolerance=ROUNDING)
+        yield Check(f"classes far apart: {name} accuracy", 1.0, found[f"{name}_accuracy"].value, tolerance=ROUNDING)
 
 
 def _silhouettes() -> Iterator[Check]:
@@ -90,9 +90,9 @@ def _areas() -> Iterator[Check]:
         values = [area.value for area in found]
         errors = [area.stderr or math.nan for area in found]
         yield Check.of_mean(f"AUROC, d' = {distance:g}", known, values)
-        yield spread(f"AUROC: squared error / variance, d' = {distance:g}", values, errors)
+        yield spread(f"AUROC, d' = {distance:g}: stderr² / variance", values, errors)
         intervals = [(value - 1.96 * error, value + 1.96 * error) for value, error in zip(values, errors, strict=True)]
-        yield coverage(f"AUROC: coverage, d' = {distance:g}", known, intervals)
+        yield coverage(f"AUROC, d' = {distance:g}: coverage", known, intervals)
 
 
 def _blobs(apart: float) -> Dataset:

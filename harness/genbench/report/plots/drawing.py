@@ -106,9 +106,15 @@ def legend_outside(ax: Axes, title: str | None = None, markerscale: float = 1) -
     sns.move_legend(ax, "center left", bbox_to_anchor=(1.02, 0.5), title=title, frameon=False, markerscale=markerscale)
 
 
-def row_height(rows: Sequence[Row]) -> float:
-    """Inches that a row of a bar plot needs for the longest label."""
-    return 0.26 + 0.17 * max(display(row.label).count("\n") + 1 for row in rows)
+def row_height(rows: Sequence[Row], lines: int = 1) -> float:
+    """Inches that a row of a bar plot needs for the longest label, or for so many lines beside it."""
+    return 0.26 + 0.17 * max(lines, *(display(row.label).count("\n") + 1 for row in rows))
+
+
+def error_bar(cells: Sequence[Cell]) -> list[list[float]]:
+    """How far the 95% intervals of cells with a number reach below and above it, as matplotlib takes it: (2, N)."""
+    pairs = [(cell.value, *(cell.ends or (cell.value, cell.value))) for cell in cells if cell.value is not None]
+    return [[max(0.0, value - low) for value, low, _ in pairs], [max(0.0, high - value) for value, _, high in pairs]]
 
 
 def draw_gap(ax: Axes, position: int, cell: Cell) -> None:

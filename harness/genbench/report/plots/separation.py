@@ -17,6 +17,7 @@ from genbench.report.plots.drawing import (
     column_of,
     display,
     draw_gap,
+    error_bar,
     legend_outside,
     models,
     name_data,
@@ -24,6 +25,7 @@ from genbench.report.plots.drawing import (
     row_height,
     value_of,
 )
+from genbench.report.text import number_text
 
 #: What is drawn: its name, its column, and that of its difference to PCA.
 SCORES = (
@@ -57,7 +59,8 @@ def draw_separation(table: Table) -> Drawing | None:
     return Drawing(
         figure,
         "Separation of the classes: codes and PCA",
-        "Accuracy of simple classifiers on the model's codes of test data and on PCA with as many dimensions.",
+        "Accuracy of simple classifiers on the model's codes of test data and on PCA with as many dimensions, and the "
+        "paired difference of the two; lines and ± are 95% intervals.",
     )
 
 
@@ -78,9 +81,12 @@ def _pairs(ax: Axes, rows: Sequence[Row], own: Column, gain: Column) -> None:
         ax=ax,
     )
     for position, row in enumerate(rows):
-        cell = row.cells[own.name]
+        cell, difference = row.cells[own.name], row.cells[gain.name]
         if cell.value is None:
             draw_gap(ax, position, cell)
-        elif cell.interval is not None:
-            ax.errorbar(cell.value, position - 0.2, xerr=cell.interval, fmt="none", ecolor="0.2", elinewidth=1)
+            continue
+        ax.errorbar(cell.value, position - 0.2, xerr=error_bar([cell]), fmt="none", ecolor="0.2", elinewidth=1)
+        if difference.value is not None:
+            text = f"difference: {number_text(difference, gain)}"
+            ax.text(0.02, position + 0.2, text, va="center", fontsize="x-small", color="0.2")
     name_rows(ax, labels)
