@@ -33,7 +33,7 @@ def linear_autoencoder() -> Iterator[Check]:
     ae = _trained(train)
     models: list[tuple[str, PCA | AE, Tensor]] = [
         ("PCA", pca, pca.components.T),
-        ("linear autoencoder", ae, next(ae.decoder.parameters()).detach()),
+        ("linear AE", ae, next(ae.decoder.parameters()).detach()),
     ]
     for name, model, axes in models:
         angle = float(subspace_angles(axes.numpy(), known.components_.T).max())

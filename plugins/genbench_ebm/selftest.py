@@ -39,14 +39,14 @@ def rbm() -> Iterator[Check]:
         p = _probabilities(model, beta)
         before = v[torch.multinomial(p, CHAINS, replacement=True)]
         after = model.transition(before, beta)
-        yield _chi_squared(f"one transition at beta = {beta}", after, p)
+        yield _chi_squared(f"transition at beta = {beta}", after, p)
         # in equilibrium a reversible chain goes from one state to the other as often as back
         flow = _feature(before) * after[:, 0] - _feature(after) * before[:, 0]
         yield Check.of_mean(f"net flow at beta = {beta}", 0.0, flow.tolist())
     x = torch.zeros(CHAINS, VISIBLE, dtype=torch.float64)
     for _ in range(50):
         x = model.transition(x, 1.0)
-    yield _chi_squared("50 transitions from one state", x, _probabilities(model, 1.0))
+    yield _chi_squared("50 transitions of a state", x, _probabilities(model, 1.0))
 
 
 def _states(n: int) -> Tensor:

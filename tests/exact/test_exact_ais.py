@@ -312,7 +312,7 @@ def test_the_schedule_rises_from_0_to_1():
 def test_the_metric_reports_bounds_of_a_decoder():
     model = TwoLatents()
     x = model.observation(model.prior().sample((60,))).sample()
-    config = AnnealedImportance.Config(temperatures=100, n=60)
+    config = AnnealedImportance.Config(temperatures=300, chains=4, n=60)
     values = {m.name: m for m in AnnealedImportance(config).measure(subject_of(model, x))}
     found = values["ais_log_likelihood"]
     truth, _ = mean_and_stderr(model.log_prob(x))

@@ -11,7 +11,7 @@ from genbench.metrics.base import choose
 from genbench.metrics.features import samples
 from genbench.metrics.fidelity import FEW_POINTS, DensityCoverage, FrechetDistance, KernelDistance, PrecisionRecall
 from genbench.metrics.memorisation import FLAG, Memorisation
-from genbench.model import Sampler
+from genbench.model import Conditional, Sampler
 
 LEVELS = 5
 
@@ -196,6 +196,21 @@ def test_fewer_than_three_points_per_dimension_are_flagged_and_have_no_interval(
     assert fid.stderr > 0
     assert fid.interval == pytest.approx((fid.value - 2.093 * fid.stderr, fid.value + 2.093 * fid.stderr), rel=1e-3)
     assert (fid.flags, plain.flags) == ((), ())
+
+
+def test_a_conditional_model_is_given_labels_as_frequent_as_in_training(make_subject, make_dataset, extractor):
+    seen = []
+
+    class ByLabel(Noise, Conditional):
+        def sample(self, n, y=None):
+            seen.append(y)
+            return super().sample(n)
+
+    dataset = make_dataset(sizes=(300, 20, 60))
+    measure(FrechetDistance, make_subject(ByLabel(), dataset), n=3000)
+    drawn = torch.bincount(torch.cat(seen), minlength=3) / 3000
+    frequency = torch.bincount(torch.from_numpy(dataset.train.y)) / 300
+    assert ((drawn - frequency).abs() < 4 * (frequency * (1 - frequency) / 3000).sqrt()).all()
 
 
 def test_shares_have_binomial_errors_and_density_that_of_a_mean(make_subject, make_dataset, extractor):

@@ -5,7 +5,7 @@ import torch
 
 from genbench.metrics import MetricError, NotApplicable
 from genbench.metrics.likelihood import Likelihood
-from genbench.model import Density, LatentBound, Unnormalized
+from genbench.model import Conditional, Density, LatentBound, Unnormalized
 
 CELLS = 9  # dimensions of the test images
 LEVELS = 5
@@ -45,6 +45,14 @@ class Spread(LatentBound):
         return -10 + self.spread * torch.randn(k, len(x))
 
 
+class ByLabel(LatentBound, Conditional):
+    """The weights of log p(x|y) = -5 - y, without noise."""
+
+    def log_weights(self, x, k, y=None):
+        assert y is not None
+        return (-5.0 - y).expand(k, len(x))
+
+
 def measure(subject, **config):
     return Likelihood(Likelihood.Config(**config)).measure(subject)
 
@@ -59,12 +67,31 @@ def test_a_density_is_exact_with_the_standard_error_of_the_mean(make_subject, by
     assert got.bits_per_dim.value == pytest.approx(-values.mean().item() / CELLS / math.log(2), rel=1e-6)
     assert got.bits_per_dim.stderr == pytest.approx(got.log_likelihood.stderr / CELLS / math.log(2))
     assert (got.log_likelihood.better, got.bits_per_dim.better) == ("higher", "lower")
-    assert got.log_likelihood.settings == {"n": 60, "k": 1, "estimator": "density"}
+    assert got.log_likelihood.settings == {"n": 60, "k": 1, "estimator": "density", "proposal": "none"}
     assert not hasattr(got, "elbo")
 
 
 def test_every_name_that_is_emitted_is_announced(make_subject):
-    assert {m.name for m in measure(make_subject(Spread()), k=2)} == set(Likelihood.names)
+    assert {m.name for m in measure(make_subject(ByLabel()), k=2)} == set(Likelihood.names)
+
+
+@pytest.mark.parametrize("k", [1, 7])
+def test_a_conditional_model_is_asked_for_every_label(make_subject, make_dataset, by_name, k):
+    """log p(x|y) = -5 - y: at the points' own labels, and summed out with the training frequencies."""
+    dataset = make_dataset()
+    got = by_name(measure(make_subject(ByLabel(), dataset), k=k))
+    own = -5 - torch.from_numpy(dataset.test.y).double()
+    assert got.conditional_log_likelihood.value == pytest.approx(own.mean().item())
+    assert got.conditional_log_likelihood.stderr == pytest.approx(own.std().item() / math.sqrt(60))
+    frequency = torch.bincount(torch.from_numpy(dataset.train.y)).double() / 200
+    expected = math.log(sum(p * math.exp(-5 - y) for y, p in enumerate(frequency.tolist())))
+    assert got.log_likelihood.value == pytest.approx(expected)
+    assert got.conditional_bits_per_dim.kind == "upper_bound"
+
+
+def test_a_conditional_model_needs_labels(make_subject, make_dataset):
+    with pytest.raises(NotApplicable, match="no class labels"):
+        measure(make_subject(ByLabel(), make_dataset(labelled=False)))
 
 
 def test_a_latent_model_gets_bounds_of_the_right_side(make_subject, by_name):
@@ -75,7 +102,12 @@ def test_a_latent_model_gets_bounds_of_the_right_side(make_subject, by_name):
         "lower_bound",
     )
     assert got.elbo.value < got.log_likelihood.value
-    assert got.log_likelihood.settings == {"n": 60, "k": 16, "estimator": "importance-weighted"}
+    assert got.log_likelihood.settings == {
+        "n": 60,
+        "k": 16,
+        "estimator": "importance-weighted",
+        "proposal": "the model's q(z|x)",
+    }
 
 
 def test_the_same_draws_give_elbo_and_bound(make_subject, by_name):

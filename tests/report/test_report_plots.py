@@ -242,7 +242,7 @@ def test_bounds_by_ais_stand_beside_bars_and_point_to_the_truth(annealed):
     assert list(bracket.get_ydata()) == [rows["rbm"]] * 2
     said = texts(drawing.figure)
     assert "≤2.500 ±0.020\nAIS ≤2.480 ±0.022" in said
-    assert "AIS ≤2.254 ±0.022, ≥2.142 ±0.027" in said
+    assert "AIS ≥2.142 ±0.027, ≤2.254 ±0.022" in said
     assert "AIS from both sides: the truth lies between" in said
     assert "– not applicable" not in said
     assert "annealed importance sampling" in drawing.caption

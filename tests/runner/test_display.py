@@ -59,3 +59,15 @@ def test_a_terminal_has_bars_and_a_file_has_lines():
     assert isinstance(make_display(Console(force_terminal=True), 1), Bars)
     assert isinstance(make_display(Console(file=io.StringIO()), 1), Lines)
     assert "\x1b" not in shown(False)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_long_measurement_says_how_far_it_is(terminal, monkeypatch):
+    monkeypatch.setattr(display_module, "LOG_INTERVAL", -1.0)
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    with make_display(console, 1) as display:
+        display.started(SPEC)
+        display.event(SPEC, {"phase": "evaluation", "metric": "ais", "done": 0.37})
+        if terminal:
+            display.progress.refresh()
+    assert "measuring ais, 37%" in console.file.getvalue()

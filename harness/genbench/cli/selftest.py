@@ -84,7 +84,7 @@ def _print(outcomes: list[Outcome]) -> None:
 
 def _cells(check: Check) -> list[str]:
     if check.stderr is None:
-        estimate, away = f"{check.estimate:.6g}", f"{round(check.away, 2) + 0.0:.3g} tol."  # -0.0 is written 0
+        estimate, away = f"{check.estimate:.6g}", f"{_short(check.away)} tol."
     else:
         estimate, away = _with_error(check.estimate, check.stderr), f"{check.away:.2f} s.e."
     return [
@@ -101,6 +101,11 @@ def _with_error(estimate: float, stderr: float) -> str:
     if math.isfinite(estimate) and math.isfinite(stderr):
         estimate = round(estimate, 1 - math.floor(math.log10(stderr)))
     return f"{estimate:.6g} ± {stderr:.2g}"
+
+
+def _short(away: float) -> str:
+    """Two decimals, or the power of ten of what is far away."""
+    return f"{away:.0e}" if abs(away) >= 100 else f"{round(away, 2) + 0.0:g}"  # + 0.0: no minus before a zero
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from genbench.data.device import DeviceSplit
 from genbench.metrics.annealing import Path, forward, log_mean_exp, log_mean_exp_stderr, part, reverse
-from genbench.metrics.base import Kind, Measurement, Metric, NotApplicable, Subject, checked, choose
+from genbench.metrics.base import Kind, Measurement, Metric, NotApplicable, Subject, checked
+from genbench.metrics.coding import some_points
 from genbench.metrics.decoding import DecoderBounds
 from genbench.model import Decoder, Sampler, Unnormalized
 from genbench.options import Options
@@ -72,6 +72,7 @@ class AnnealedImportance(Metric):
 
     def _decoder(self, subject: Subject) -> list[Measurement]:
         config = self.config
+        x = some_points(subject.test, config.n)
         bounds = DecoderBounds(
             subject.model,
             subject.data,
@@ -80,8 +81,7 @@ class AnnealedImportance(Metric):
             chains=config.chains,
             batch=config.batch,
         )
-        settings = bounds.prepare(_points(subject.validation, FITTING_POINTS))
-        x = _points(subject.test, config.n)
+        settings = bounds.prepare(some_points(subject.validation, FITTING_POINTS))
         on_test = bounds.lower(x, part(subject.progress, 0, 1 / 3))
         z, simulated = bounds.simulate(len(x))
         below = bounds.lower(simulated, part(subject.progress, 1 / 3, 2 / 3))
@@ -104,6 +104,7 @@ class AnnealedImportance(Metric):
             raise NotApplicable("reverse chains start from samples, and the model is no Sampler")
         model: Any = subject.model
         config = self.config
+        x = some_points(subject.test, MAX_POINTS)
         path = _EnergyPath(model, config.energy_temperatures)
         chains = config.energy_chains
         base = checked(model, "base_log_normalizer", model.base_log_normalizer(), ()).item()
@@ -114,7 +115,6 @@ class AnnealedImportance(Metric):
         below, below_stderr = base + log_mean_exp(forwards).item(), log_mean_exp_stderr(forwards)
         above, above_stderr = base - log_mean_exp(-backwards).item(), log_mean_exp_stderr(-backwards)
 
-        x = _points(subject.test, MAX_POINTS)
         log_f = checked(model, "log_unnormalized", model.log_unnormalized(x, 1.0), (len(x),)).double()
         mean, stderr = _mean(log_f)
         settings = {
@@ -152,15 +152,12 @@ class _EnergyPath(Path[Tensor]):
         return self._log_f(state, t) - self._log_f(state, t - 1)
 
     def move(self, state: Tensor, t: int) -> Tensor:
-        return self.model.transition(state, t / self.length)
+        moved = self.model.transition(state, t / self.length)
+        return checked(self.model, "transition", moved, tuple(state.shape))
 
     def _log_f(self, x: Tensor, t: int) -> Tensor:
         value = self.model.log_unnormalized(x, t / self.length)
         return checked(self.model, "log_unnormalized", value, (len(x),)).double()
-
-
-def _points(split: DeviceSplit, n: int) -> Tensor:
-    return split.batch(choose(split, n)).x
 
 
 def _mean(values: Tensor) -> tuple[float, float]:

@@ -48,7 +48,7 @@ class DecoderBounds:
     def prepare(self, x: Tensor) -> dict[str, Any]:
         """Fit, on data points `x` `(n, *shape)` that nothing is reported of, the noise where the model has no p(x|z)
         of its own, and the step sizes; returns what was found, for the record."""
-        z = self.prior.sample((len(x),))
+        z = self._codes(len(x))
         settings: dict[str, Any] = {"observation": "the model's own"}
         if self.model.observation(z[:1]) is None:
             self.scale, at_edge = self._fitted_scale(x, z)
@@ -74,14 +74,14 @@ class DecoderBounds:
     def simulate(self, n: int) -> tuple[Tensor, Tensor]:
         """Codes `(n, d)` and data points `(n, *shape)` drawn from p(z) p(x|z): each code is an exact sample of its
         point's posterior."""
-        z = self.prior.sample((n,))
+        z = self._codes(n)
         return z, self.observation(z).sample().float()
 
     def lower(self, x: Tensor, progress: Progress) -> Tensor:
         """log of the mean weight of forward chains, `(n,)` nats: in expectation below log p(x)."""
 
         def bound(index: slice, path: PosteriorPath, report: Progress) -> Tensor:
-            start = self._start(path.posterior, self.prior.sample((len(x[index]) * self.chains,)))
+            start = self._start(path.posterior, self._codes(len(x[index]) * self.chains))
             return log_mean_exp(forward(path, start, report).view(self.chains, -1))
 
         return self._over_points(x, bound, progress)
@@ -136,8 +136,13 @@ class DecoderBounds:
 
         return Posterior(log_prior, log_likelihood)
 
+    def _codes(self, n: int) -> Tensor:
+        """`n` draws of p(z), `(n, d)`."""
+        return checked(self.model, "prior().sample", self.prior.sample((n,)), (n, None))
+
     def _start(self, posterior: Posterior, z: Tensor) -> Codes:
         """Where chains start: there at least, everything must be finite."""
         codes = posterior.at(z)
+        checked(self.model, "prior().log_prob", codes.log_prior, (len(z),))
         checked(self.model, "observation(z).log_prob", codes.log_likelihood, (len(z),))
         return codes

@@ -25,6 +25,8 @@ POINTS_PER_DIMENSION = 3
 
 FEW_POINTS = f"fewer than {POINTS_PER_DIMENSION} points per feature dimension"
 
+ALL_ALIKE = "the same for every point: the standard error says too little"
+
 #: Features that differ by less than this beside the features themselves are the same.
 ROUNDING = 1e-10
 
@@ -166,8 +168,12 @@ class Neighbourhoods(Fidelity):
         n = features.points
         settings = features.settings | {"n": n, "n_reference": n} | self.config.model_dump(include={"k"})
         scores = self.scores(features.generated[:n], features.reference[:n])
+
+        def flags(stderr: float, interval: tuple[float, float] | None) -> tuple[str, ...]:
+            return (*features.flags, ALL_ALIKE) if stderr == 0 and interval is None else features.flags
+
         return [
-            Measurement(name, value, "estimate", "higher", "", stderr, settings, interval, features.flags)
+            Measurement(name, value, "estimate", "higher", "", stderr, settings, interval, flags(stderr, interval))
             for name, (value, stderr, interval) in zip(self.names, scores, strict=True)
         ]
 

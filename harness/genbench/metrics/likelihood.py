@@ -88,7 +88,11 @@ class Likelihood(Metric):
         results = _likelihoods(subject, "", kind, bound, settings)
         if estimator == "importance-weighted":
             elbo, elbo_stderr = _mean(mean)
-            results.append(Measurement("elbo", elbo, "lower_bound", "higher", "nats", elbo_stderr, settings))
+            results.append(
+                Measurement(
+                    "elbo", elbo, "lower_bound", "higher", "nats", elbo_stderr, settings, flags=_flags(elbo_stderr)
+                )
+            )
         if conditional:
             bound, _ = self._average(subject, draw, k, labelled=True)
             results += _likelihoods(subject, "conditional_", kind, bound, settings)
@@ -124,7 +128,8 @@ def _likelihoods(
             f"{type(subject.model).__name__} gives discrete data a mean log-probability of {value:.4g} nats, a "
             f"probability above 1: {NOT_A_PROBABILITY}"
         )
-    results = [Measurement(f"{prefix}log_likelihood", value, kind, "higher", "nats", stderr, settings)]
+    flags = _flags(stderr)
+    results = [Measurement(f"{prefix}log_likelihood", value, kind, "higher", "nats", stderr, settings, flags=flags)]
     if data.levels is not None:
         scale = 1 / (data.dims * math.log(2))
         results.insert(
@@ -137,6 +142,7 @@ def _likelihoods(
                 "bits/dim",
                 None if stderr is None else stderr * scale,
                 settings,
+                flags=flags,
             ),
         )
     return results
@@ -208,3 +214,7 @@ def _mean(values: Tensor) -> tuple[float, float | None]:
     """Mean over data points and its standard error, None for a single point."""
     stderr = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else None
     return values.mean().item(), stderr
+
+
+def _flags(stderr: float | None) -> tuple[str, ...]:
+    return ("a single test point: no error bar",) if stderr is None else ()

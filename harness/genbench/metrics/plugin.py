@@ -182,7 +182,7 @@ def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
     yield genbench.SelftestEntry(
         "fidelity",
         "genbench.selftest.fidelity:fidelity",
-        summary="FID and KID of known normals, precision, recall, density and coverage; the numbers of torch-fidelity",
+        summary="FID, KID, precision, recall, density and coverage where they are known",
     )
     yield genbench.SelftestEntry(
         "memorisation",

@@ -20,9 +20,7 @@ class Suite(Options):
     datasets: tuple[str, ...] = Field(("digits",), description="dataset references, e.g. mnist[binarize=dynamic]")
     budget: str = Field("30s", description="what each run may spend on training")
     seeds: tuple[int, ...] = Field((0,), description="a number of seeds, or the seeds themselves")
-    metrics: tuple[str, ...] = Field(
-        (), description="metric references; none, or `default`, for the default ones"
-    )
+    metrics: tuple[str, ...] = Field((), description="metric references; none, or `default`, for the default ones")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu or cuda:N")
     precision: Precision = Field("fp32", description="arithmetic of training")
     select: Select = Field("best", description="which weights are scored: best validation objective, or the last")

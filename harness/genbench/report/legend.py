@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from genbench.report.comparing import Difference
 from genbench.report.layout import Column, Table
-from genbench.report.ranking import contenders, lacks_errors
+from genbench.report.ranking import errorless
 from genbench.report.text import CLOSE, DIFFERENCE_MARKS, FLAGGED, NOT_APPLICABLE, shown_columns
 
 #: What a table of ranks says.
@@ -55,7 +55,7 @@ def legend(tables: Sequence[Table], columns: Callable[[Table], Sequence[Column]]
             "± with n = 1, or where all seeds agree: half of the measurement's own 95% interval, else 1.96 standard "
             "errors over the test data; how seeds differ is not in it."
         )
-    if bare := sorted({c.name for table in tables for c in columns(table) if _errorless(table, c)}):
+    if bare := sorted({c.name for table in tables for c in columns(table) if errorless(table, c)}):
         lines.append(
             f"Without an error bar, so that nothing can be said about differences and no ranks are given: "
             f"{', '.join(bare)}."
@@ -80,12 +80,6 @@ def legend(tables: Sequence[Table], columns: Callable[[Table], Sequence[Column]]
     if uneven := {uneven_note(column) for _, _, column in found if not column.comparable}:
         lines.append(f"Measured with different settings, so not ranked: {', '.join(sorted(uneven))}.")
     return lines
-
-
-def _errorless(table: Table, column: Column) -> bool:
-    """Whether two or more models could be compared in this column if only an error were known."""
-    found = contenders(table.rows, column)
-    return len(found) > 1 and lacks_errors(row.cells[column.name] for row in found)
 
 
 def _kinds(kinds: set[str | None]) -> list[str]:

@@ -23,7 +23,7 @@ def judge(rows: Sequence[Row], column: Column) -> list[Row]:
         row.label: replace(cell, best=value_text(cell, column) == value_text(best, column))
         for row, cell in zip(ranked, cells, strict=True)
     }
-    if not lacks_errors(cells):
+    if not _lack_errors(cells):
         for (label, cell), (low, high) in zip(judged.items(), rank_intervals(cells, column.better), strict=True):
             close = not cell.best and not difference(cell, best).distinguishable
             judged[label] = replace(cell, close=close, rank_low=low, rank_high=high)
@@ -33,9 +33,10 @@ def judge(rows: Sequence[Row], column: Column) -> list[Row]:
     ]
 
 
-def lacks_errors(cells: Iterable[Cell]) -> bool:
-    """Whether no number among these has an error, so that nothing can be said about their differences."""
-    return all(cell.interval is None for cell in cells)
+def errorless(table: Table, column: Column) -> bool:
+    """Whether the best model is known in this column, and no error, so that nothing can be said about differences."""
+    found = contenders(table.rows, column)
+    return len(found) > 1 and _lack_errors(row.cells[column.name] for row in found)
 
 
 def contenders(rows: Iterable[Row], column: Column) -> list[Row]:
@@ -85,3 +86,7 @@ def natural(text: str) -> list[tuple[int, str]]:
 def _flatters(row: Row, column: Column) -> bool:
     """Whether the truth can only be worse than this bound: such a number can't be the best one."""
     return row.cells[column.name].kind == ("upper_bound" if column.better == "higher" else "lower_bound")
+
+
+def _lack_errors(cells: Iterable[Cell]) -> bool:
+    return all(cell.interval is None for cell in cells)

@@ -7,6 +7,7 @@ import re
 from genbench.report.comparing import Difference
 from genbench.report.layout import Cell, Column, Problem, Table, interval_text, value_text
 from genbench.report.quantities import decimals_for, number, small_number
+from genbench.report.ranking import errorless
 
 #: What a number's kind puts before it; an exact one stands unmarked.
 KIND_MARKS = {"exact": "", "lower_bound": "≥", "upper_bound": "≤", "estimate": "~"}
@@ -105,5 +106,6 @@ def highlights(table: Table) -> list[tuple[str, str]]:
         close = [row.label for row in table.rows if row.cells[column.name].close]
         if best:
             said = ", ".join(f"{row.label} ({cell_text(row.cells[column.name], column)})" for row in best)
-            lines.append((column.name, said + (f"; not distinguishable: {', '.join(close)}" if close else "")))
+            doubt = f"; not distinguishable: {', '.join(close)}" if close else ""
+            lines.append((column.name, said + ("; no error is known" if errorless(table, column) else doubt)))
     return lines

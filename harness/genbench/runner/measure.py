@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -57,9 +57,19 @@ def ask(metric: Metric, subject: Subject) -> list[Measurement]:
     with seeded(subject.seed, subject.device), torch.no_grad():
         measurements = metric.measure(subject)
     for measurement in measurements:
-        if not math.isfinite(measurement.value):
-            raise ValueError(f"{measurement.name} came out as {measurement.value}")
+        for what, number in _numbers(measurement):
+            if not math.isfinite(number):
+                raise ValueError(f"{what} came out as {number}")
     return measurements
+
+
+def _numbers(measurement: Measurement) -> Iterator[tuple[str, float]]:
+    """The value and what is known of its error, each with what it is."""
+    yield measurement.name, measurement.value
+    if measurement.stderr is not None:
+        yield f"the standard error of {measurement.name}", measurement.stderr
+    for end in measurement.interval or ():
+        yield f"the interval of {measurement.name}", end
 
 
 def quick_metrics(metrics: dict[str, Metric]) -> dict[str, Metric]:

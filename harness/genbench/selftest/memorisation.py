@@ -15,7 +15,7 @@ from genbench.selftest.coverage import DRAWS, coverage
 
 TRAIN, HELD_OUT, SAMPLES = 150, 50, 100
 #: Labellings of the same data that the standard deviation under the null is simulated with.
-LABELLINGS = 1000
+LABELLINGS = 4000
 
 
 def memorisation() -> Iterator[Check]:

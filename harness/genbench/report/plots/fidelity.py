@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def draw_fidelity(table: Table, palette: Palette) -> Drawing | None:
     figure, ax = new_axes(table, 3.8)
     speeds, fids = [row.cells[speed.name] for row in rows], [row.cells[fid.name] for row in rows]
     x, y = _values(speeds), _values(fids)
-    bars = {"fmt": "none", "ecolor": GREY, "elinewidth": 1, "capsize": 2, "alpha": 0.6, "zorder": 2}
+    bars: dict[str, Any] = {"fmt": "none", "ecolor": GREY, "elinewidth": 1, "capsize": 2, "alpha": 0.6, "zorder": 2}
     ax.errorbar(x, y, xerr=error_bar(speeds), yerr=error_bar(fids), **bars)
     labels = [display(row.label) for row in rows]
     colours = {display(row.label): palette[row.label] for row in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -26,7 +27,7 @@ from genbench.report.plots.drawing import (
     new_axes,
     row_height,
 )
-from genbench.report.text import number_text, header
+from genbench.report.text import header, number_text
 
 #: The first of these that any model has is shown, with the same by annealed importance sampling (AIS).
 LIKELIHOODS = (("bits_per_dim", "ais_bits_per_dim"), ("log_likelihood", "ais_log_likelihood"), ("elbo", ""))
@@ -87,7 +88,8 @@ def draw_likelihood(table: Table, palette: Palette) -> Drawing | None:
     said = [
         "Mean over seeds with its 95% interval.",
         "The dashed line is the baseline of independent pixels." if baseline is not None else "",
-        "Triangles and brackets are bounds by annealed importance sampling (AIS), often over fewer test points."
+        "Triangles and brackets are bounds by annealed importance sampling (AIS); they hold in expectation, and are "
+        "often over fewer test points."
         if annealed
         else "",
     ]
@@ -140,7 +142,7 @@ def _draw_bars(ax: Axes, bars: Sequence[_Bar], column: Column, colours: Sequence
 
 
 def _draw_error(ax: Axes, position: float, cell: Cell) -> None:
-    if cell.ends is not None:
+    if cell.value is not None and cell.ends is not None:
         ax.errorbar(
             cell.value, position, xerr=error_bar([cell]), fmt="none", ecolor="0.2", elinewidth=1.2, capsize=3, zorder=4
         )
@@ -159,12 +161,19 @@ def _draw_ais(ax: Axes, position: int, bar: _Bar) -> None:
         ax.plot([bar.ais.value, bar.other.value], [at, at], **_BRACKET)
 
 
-def _pointer(kind: Kind) -> dict[str, object]:
+def _pointer(kind: Kind) -> dict[str, Any]:
     look = {"markersize": 9, "color": "black", "markeredgecolor": "white", "linestyle": "none", "zorder": 5}
     return look | {"marker": POINTERS.get(kind, "o")}
 
 
-_BRACKET = {"color": "black", "linewidth": 2, "marker": "|", "markersize": 14, "markeredgewidth": 2, "zorder": 5}
+_BRACKET: dict[str, Any] = {
+    "color": "black",
+    "linewidth": 2,
+    "marker": "|",
+    "markersize": 14,
+    "markeredgewidth": 2,
+    "zorder": 5,
+}
 
 
 def _explain_ais(ax: Axes, bars: Sequence[_Bar]) -> None:
@@ -196,5 +205,6 @@ def _text(bar: _Bar, column: Column, by_ais: Column | None) -> str:
     lines = [number_text(bar.own, column)] if bar.own.value is not None else []
     if by_ais is not None and bar.ais.value is not None:
         sides = [cell for cell in (bar.ais, bar.other) if cell.value is not None]
+        sides.sort(key=lambda cell: cell.kind == "upper_bound")
         lines.append(f"AIS {', '.join(number_text(cell, by_ais) for cell in sides)}")
     return "\n".join(lines)
