@@ -102,6 +102,8 @@ class Memorisation(FeatureMetric):
     generalises, whatever its quality, 1 for one that copies; from the share of samples that lie nearer to a training
     point than to any point of the validation split (the idea of Meehan, Chaudhuri & Dasgupta 2020).
 
+    Neither direction is better: what is below 0 is chance, or nearness to the validation split.
+
     The training and validation splits have to be random parts of one whole. Choosing the best weights by their
     validation loss brings samples nearer to validation data, if at all. Under dynamic binarisation, copies of the grey
     pictures are seen by chance only.

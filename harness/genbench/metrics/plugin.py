@@ -147,7 +147,7 @@ def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
     yield genbench.SelftestEntry(
         "ais-decoders",
         "genbench.selftest.annealing:decoders",
-        summary="annealed importance sampling of decoders from both sides, against closed form and quadrature",
+        summary="AIS of decoders from both sides, against closed form and quadrature",
     )
     yield genbench.SelftestEntry(
         "ais-energy",

@@ -25,11 +25,11 @@ def decoders() -> Iterator[Check]:
     """
     for name, model in (("closed form", LinearGaussian()), ("quadrature", BernoulliDecoder())):
         below, above = _errors(model, temperatures=5, points=300)
-        yield Check.of_mean(f"lower bound - log p, 5 temperatures, {name}", 0.0, below.tolist(), "at_most")
-        yield Check.of_mean(f"upper bound - log p, 5 temperatures, {name}", 0.0, above.tolist(), "at_least")
+        yield Check.of_mean(f"lower bound - log p, T = 5, {name}", 0.0, below.tolist(), "at_most")
+        yield Check.of_mean(f"upper bound - log p, T = 5, {name}", 0.0, above.tolist(), "at_least")
         below, above = _errors(model, temperatures=100, points=400)
-        yield Check.of_mean(f"w / p(x), forward, 100 temperatures, {name}", 1.0, below.exp().tolist())
-        yield Check.of_mean(f"p(x) / w, reverse, 100 temperatures, {name}", 1.0, (-above).exp().tolist())
+        yield Check.of_mean(f"w / p(x), forward, T = 100, {name}", 1.0, below.exp().tolist())
+        yield Check.of_mean(f"p(x) / w, reverse, T = 100, {name}", 1.0, (-above).exp().tolist())
 
 
 def _errors(model: LinearGaussian | BernoulliDecoder, *, temperatures: int, points: int) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ def energy_models() -> Iterator[Check]:
         config = AnnealedImportance.Config(energy_temperatures=temperatures, energy_chains=2000)
         got = {m.name: m for m in AnnealedImportance(config).measure(subject_of(model, model.data, x))}
         settings, error = got["ais_gap"].settings, got["ais_gap"].stderr
-        what = f"{temperatures} temperatures"
+        what = f"T = {temperatures}"
         yield Check(f"log Z, forward, {what}", log_z, settings["log_z_lower"], stderr=error)
         yield Check(f"log Z, reverse, {what}", log_z, settings["log_z_upper"], stderr=error)
         truth = model.log_unnormalized(x, 1.0).mean().item() - log_z
