@@ -128,5 +128,5 @@ class Memorisation(FeatureMetric):
         stderr = found.stderr / (1 - found.expected)
         flags = found.flags or ((ONE_SIDED,) if found.share in (0.0, 1.0) else ())
         return [
-            Measurement("memorisation", found.copies, "estimate", "lower", "", stderr, settings, flags=flags),
+            Measurement("memorisation", found.copies, "estimate", "neither", "", stderr, settings, flags=flags),
         ]
