@@ -123,7 +123,7 @@ def test_the_reference_rows_calibrate_it(digits, row, value, flagged):
     assert found.flags == ((FLAG,) if flagged else ())
     assert found.settings["expected"] == pytest.approx(1078 / (1078 + 359))
     assert (found.settings["n_train"], found.settings["n_validation"], found.settings["n"]) == (1078, 359, 360)
-    assert found.better == "lower"
+    assert found.better == "neither"
 
 
 @pytest.mark.parametrize("metric", [FrechetDistance, KernelDistance, PrecisionRecall, DensityCoverage])
