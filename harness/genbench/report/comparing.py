@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Literal
 
 from genbench.report.layout import Better, Cell, Kind
-from genbench.report.quantities import mean, t_interval, two_sided_p
+from genbench.report.quantities import agree, mean, t_interval, two_sided_p
 
 #: The probability, at most, that any of the ranks of a column is wrong.
 ALPHA = 0.05
@@ -53,7 +53,7 @@ def difference(one: Cell, other: Cell) -> Difference:
     assert other.value is not None
     kind = _kind(one, other)
     gaps = [one.by_seed[seed] - other.by_seed[seed] for seed in sorted(one.by_seed.keys() & other.by_seed.keys())]
-    if len(set(gaps)) > 1:
+    if gaps and not agree(gaps, max(abs(one.value), abs(other.value))):
         value, interval = mean(gaps), t_interval(gaps)
         return Difference(value, interval, kind, len(gaps), two_sided_p(value, interval, len(gaps) - 1))
     value = one.value - other.value

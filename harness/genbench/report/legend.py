@@ -49,7 +49,9 @@ def legend(tables: Sequence[Table], columns: Callable[[Table], Sequence[Column]]
         lines.append("↓ lower is better, ↑ higher is better; the best model is in bold.")
     lines += _kinds({cell.kind for cell in cells})
     if any(cell.interval is not None and cell.varies for cell in cells):
-        lines.append("± with n > 1: 95% Student-t interval of the mean over n seeds.")
+        lines.append(
+            "± with n > 1: 95% Student-t interval of the mean over n seeds; the choice of test data is not in it."
+        )
     if any(cell.interval is not None and not cell.varies for cell in cells):
         lines.append(
             "± with n = 1, or where all seeds agree: half of the measurement's own 95% interval, else 1.96 standard "

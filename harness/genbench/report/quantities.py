@@ -9,6 +9,9 @@ from functools import cache
 #: The two-sided 95% quantile of the normal distribution.
 NORMAL_95 = 1.959963984540054
 
+#: Of numbers that were computed in float64: a relative difference that says nothing.
+ROUNDING = 1e-12
+
 _SUFFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 _MOST_DECIMALS = 6
 
@@ -16,6 +19,11 @@ _MOST_DECIMALS = 6
 def mean(values: Sequence[float]) -> float:
     """The arithmetic mean of at least one value, free of rounding where all are equal."""
     return values[0] if min(values) == max(values) else math.fsum(values) / len(values)
+
+
+def agree(values: Sequence[float], scale: float = 0.0) -> bool:
+    """Whether values, or differences of numbers of this `scale`, are the same but for rounding."""
+    return max(values) - min(values) <= ROUNDING * max(scale, *map(abs, values))
 
 
 def t_interval(values: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from genbench.errors import unknown
 from genbench.report.columns import ORDER, in_order, is_main
 from genbench.report.layout import STATUS_WORDS, Cell, Column, Problem, Row, Table
 from genbench.report.protocols import differences, flatten, heading, one_line
-from genbench.report.quantities import NORMAL_95, decimals_for, mean, t_interval
+from genbench.report.quantities import NORMAL_95, agree, decimals_for, mean, t_interval
 from genbench.report.ranking import judge, natural, order_text, rank
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _ends(values: Sequence[Value]) -> tuple[float, float] | None:
     the test data."""
     numbers = [value.value for value in values]
     one = values[0]
-    if len(set(numbers)) > 1:
+    if not agree(numbers):
         width = t_interval(numbers)
     elif one.interval is not None or one.stderr is None:
         return one.interval
