@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from genbench.report.quantities import number, small_number, two_digits
+from genbench.report.quantities import agree, number, small_number, two_digits
 
 #: The family of the rows that calibrate the columns.
 REFERENCE = "reference"
@@ -96,7 +96,7 @@ class Cell:
     @property
     def varies(self) -> bool:
         """Whether its seeds differ, so that its interval is one over seeds."""
-        return len(set(self.by_seed.values())) > 1
+        return self.n > 1 and not agree(list(self.by_seed.values()))
 
 
 @dataclass(frozen=True)
