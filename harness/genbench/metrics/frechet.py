@@ -163,8 +163,8 @@ def _distance(a: _Moments | _Rows, b: _Moments | _Rows) -> float:
 
 
 def _sandwiched(root: Tensor, symmetric: Tensor) -> Tensor:
-    """The blocks on and above the diagonal of L'SL, for a lower triangular L and a symmetric S, `(d, d)` each: a third of
-    the work of two products."""
+    """The blocks on and above the diagonal of L'SL, for a lower triangular L and a symmetric S, `(d, d)` each: a third
+    of the work of two products."""
     product = torch.zeros_like(symmetric)
     starts = range(0, len(root), BLOCK)
     for i in starts:
