@@ -9,9 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from genbench.metrics.annealing import Path, forward, log_mean_exp, log_mean_exp_stderr, part, reverse
-from genbench.metrics.base import Kind, Measurement, Metric, NotApplicable, Subject, checked
+from genbench.metrics.base import Measurement, Metric, NotApplicable, Subject, checked
 from genbench.metrics.coding import some_points
 from genbench.metrics.decoding import DecoderBounds
+from genbench.metrics.nats import likelihood_numbers
 from genbench.model import Decoder, Sampler, Unnormalized
 from genbench.options import Options
 
@@ -95,7 +96,7 @@ class AnnealedImportance(Metric):
             "direction": "E log w <= log p(x): forward chains bound log p(x) from below",
         }
         return [
-            *_likelihoods(subject, "lower_bound", *_mean(on_test), settings),
+            *likelihood_numbers("ais_", subject.data, "lower_bound", *_mean(on_test), settings),
             _gap(*_mean(above - below), settings),
         ]
 
@@ -127,7 +128,9 @@ class AnnealedImportance(Metric):
             "from above and log p(x) from below, as far as the model's samples, which they start from, are exact",
         }
         return [
-            *_likelihoods(subject, "lower_bound", mean - above, math.hypot(stderr, above_stderr), settings),
+            *likelihood_numbers(
+                "ais_", subject.data, "lower_bound", mean - above, math.hypot(stderr, above_stderr), settings
+            ),
             Measurement(
                 "ais_log_likelihood_upper",
                 mean - below,
@@ -167,19 +170,3 @@ def _mean(values: Tensor) -> tuple[float, float]:
 def _gap(value: float, stderr: float, settings: dict[str, Any]) -> Measurement:
     flags = (INCONSISTENT,) if value < -4 * stderr else ()
     return Measurement("ais_gap", value, "estimate", "lower", "nats", stderr, settings, flags=flags)
-
-
-def _likelihoods(
-    subject: Subject, kind: Kind, value: float, stderr: float, settings: dict[str, Any]
-) -> list[Measurement]:
-    """The mean log-likelihood, and for discrete data its bits per dimension before it."""
-    found = [Measurement("ais_log_likelihood", value, kind, "higher", "nats", stderr, settings)]
-    if subject.data.levels is not None:
-        scale = 1 / (subject.data.dims * math.log(2))
-        found.insert(
-            0,
-            Measurement(
-                "ais_bits_per_dim", -value * scale, "upper_bound", "lower", "bits/dim", stderr * scale, settings
-            ),
-        )
-    return found

@@ -14,19 +14,16 @@ from genbench.metrics.base import (
     Metric,
     NotApplicable,
     Subject,
-    checked,
     choose,
-    in_chunks,
     seeded,
 )
+from genbench.metrics.coding import encode
 from genbench.metrics.dci import PARTS, dci
 from genbench.metrics.gaps import ROUNDING, Points, Score, gaps
 from genbench.metrics.resampling import GROUPS, group_of
 from genbench.model import Encoder
 from genbench.options import Options
 
-#: Data points encoded at once.
-CHUNK = 500
 #: Training points that a part, and test points that a group, must have.
 PART_POINTS = 50
 GROUP_POINTS = 2
@@ -119,9 +116,7 @@ class Disentanglement(Metric):
 def _points(model: Any, split: DeviceSplit, factors: np.ndarray, n: int) -> Points:
     """At most `n` points of a split, with their codes."""
     index = choose(split, n)
-    x = split.batch(index).x
-    codes = in_chunks(lambda part: checked(model, "encode", model.encode(part), (len(part), None)).double(), x, CHUNK)
-    return Points(codes.cpu().numpy(), factors[index.cpu().numpy()])
+    return Points(encode(model, split.batch(index).x), factors[index.cpu().numpy()])
 
 
 def _check(train: Points, test: Points) -> np.ndarray:

@@ -21,18 +21,14 @@ from genbench.metrics.base import (
     Metric,
     NotApplicable,
     Subject,
-    checked,
     choose,
-    in_chunks,
     seeded,
 )
+from genbench.metrics.coding import encode
 from genbench.metrics.pairs import Ranks, Replicated, preservation, silhouette
 from genbench.metrics.resampling import GROUPS, bootstrap, group_of
 from genbench.model import Encoder
 from genbench.options import Options
-
-#: Data points encoded at once.
-CHUNK = 500
 
 #: Inverse regularisation of the linear probe: the one that is best on validation data is taken.
 PROBE_GRID = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
@@ -107,7 +103,7 @@ class Separation(Metric):
         if not _vary(everything):
             raise NotApplicable("all training points are the same")
 
-        codes = self._standardized("the model's", _Parts(*(_encode(subject.model, batch.x) for batch in batches)))
+        codes = self._standardized("the model's", _Parts(*(encode(subject.model, batch.x) for batch in batches)))
         dimension = codes.test.shape[1]
         pca = PCA(min(max(dimension, 2), *everything.shape), random_state=0).fit(everything)
         components = _Parts(*(pca.transform(_flat(batch.x)) for batch in batches))
@@ -275,13 +271,6 @@ def _labels(batch: Batch) -> np.ndarray:
     if batch.y is None:
         raise NotApplicable("the data has no class labels")
     return batch.y.cpu().numpy()
-
-
-def _encode(model: Any, x: Tensor) -> np.ndarray:
-    """Codes `(n, d)` of data points, float64."""
-    return in_chunks(
-        lambda part: checked(model, "encode", model.encode(part), (len(part), None)).double().cpu(), x, CHUNK
-    ).numpy()
 
 
 def _flat(x: Tensor) -> np.ndarray:

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from genbench.metrics.base import Kind, Measurement, Metric, MetricError, NotApplicable, Subject, checked, choose
+from genbench.metrics.nats import likelihood_numbers
 from genbench.model import Conditional, Density, LatentBound, Unnormalized, dequantize, log_volume
 from genbench.options import Options
 
@@ -128,24 +129,7 @@ def _likelihoods(
             f"{type(subject.model).__name__} gives discrete data a mean log-probability of {value:.4g} nats, a "
             f"probability above 1: {NOT_A_PROBABILITY}"
         )
-    flags = _flags(stderr)
-    results = [Measurement(f"{prefix}log_likelihood", value, kind, "higher", "nats", stderr, settings, flags=flags)]
-    if data.levels is not None:
-        scale = 1 / (data.dims * math.log(2))
-        results.insert(
-            0,
-            Measurement(
-                f"{prefix}bits_per_dim",
-                -value * scale,
-                "exact" if kind == "exact" else "upper_bound",
-                "lower",
-                "bits/dim",
-                None if stderr is None else stderr * scale,
-                settings,
-                flags=flags,
-            ),
-        )
-    return results
+    return likelihood_numbers(prefix, data, kind, value, stderr, settings, _flags(stderr))
 
 
 def _density(subject: Subject) -> LogWeights:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import torch
 from pydantic import Field
 
-from genbench.metrics.base import Measurement, Metric, Subject, checked, choose
+from genbench.metrics.base import Measurement, Metric, Subject, choose
+from genbench.metrics.coding import point_errors, reconstruct
 from genbench.model import Reconstructor
 from genbench.options import Options
-
-#: Data points reconstructed at once.
-CHUNK = 500
 
 
 class Reconstruction(Metric):
@@ -33,14 +30,9 @@ class Reconstruction(Metric):
         return {"n": 500}
 
     def measure(self, subject: Subject) -> list[Measurement]:
-        model, split = subject.model, subject.test
-        errors = []
-        for index in choose(split, self.config.n).split(CHUNK):
-            x = split.batch(index).x
-            reconstruction = checked(model, "reconstruct", model.reconstruct(x), tuple(x.shape))
-            errors.append((reconstruction.double() - x).square().flatten(1).mean(1))
-        error = torch.cat(errors)
-        stderr = error.std().item() / math.sqrt(len(error)) if len(error) > 1 else None
+        x = subject.test.batch(choose(subject.test, self.config.n)).x
+        error = point_errors(x, reconstruct(subject.model, x))
+        stderr = error.std(ddof=1).item() / math.sqrt(len(error)) if len(error) > 1 else None
         settings = {"n": len(error)}
         flags = () if len(error) > 1 else ("a single test point: no error bar",)
         return [

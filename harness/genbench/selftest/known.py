@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from scipy.stats import multivariate_normal
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Distribution, MultivariateNormal
 
 from genbench.data import Dataset, DataSpec, Split
 from genbench.data.device import DeviceSplit
 from genbench.metrics.base import Subject
-from genbench.model import Bernoulli, Decoder, Gaussian, LatentBound, Observation, Sampler
+from genbench.model import Bernoulli, Decoder, Gaussian, LatentBound, Observation, Sampler, standard_normal
 
 CPU = torch.device("cpu")
 
@@ -30,11 +30,6 @@ def subject_of(model: object, data: DataSpec, x: Tensor, y: Tensor | None = None
     dataset = Dataset("known", data, split, split, split, family="known")
     train, validation, test = (DeviceSplit(dataset, name, CPU) for name in ("train", "validation", "test"))
     return Subject(model, data, dataset, train, validation, test, CPU, seed=0, folder=Path(os.devnull))
-
-
-def standard_normal(dims: int) -> Distribution:
-    """N(0, I) over vectors `(dims,)`, float64."""
-    return Independent(Normal(torch.zeros(dims, dtype=torch.float64), 1.0), 1)
 
 
 class LinearGaussian(Sampler, Decoder, LatentBound):
@@ -80,7 +75,7 @@ class LinearGaussian(Sampler, Decoder, LatentBound):
         return (self.inflation / math.sqrt(2 * self.inflation - 1)) ** self.LATENT - 1
 
     def prior(self) -> Distribution:
-        return standard_normal(self.LATENT)
+        return standard_normal(self.LATENT, self.W)
 
     def decode(self, z: Tensor) -> Tensor:
         return z.double() @ self.W.T + self.b
@@ -114,7 +109,7 @@ class BernoulliDecoder(Sampler, Decoder, LatentBound):
         self.second = torch.randn(self.HIDDEN, self.PIXELS, generator=generator, dtype=torch.float64)
 
     def prior(self) -> Distribution:
-        return standard_normal(2)
+        return standard_normal(2, self.first)
 
     def decode(self, z: Tensor) -> Tensor:
         return self.observation(z).mean
