@@ -1,4 +1,4 @@
-"""The autoencoder family: principal components, their probabilistic form, and a deep autoencoder."""
+"""The autoencoder family: principal components, and networks that squeeze, corrupt or penalise their codes."""
 
 from collections.abc import Iterator
 
@@ -25,11 +25,46 @@ def genbench_models() -> Iterator[genbench.ModelEntry]:
         reference="Tipping & Bishop 1999",
     )
     yield genbench.ModelEntry(
+        "linear_ae",
+        "genbench_ae.linear_ae:LinearAE",
+        family="ae",
+        summary="a linear layer each way, trained by gradients: it finds the principal subspace",
+        reference="Baldi & Hornik 1989",
+    )
+    yield genbench.ModelEntry(
         "ae",
         "genbench_ae.ae:AE",
         family="ae",
-        summary="deep undercomplete autoencoder, convolutional or fully connected",
+        summary="deep autoencoder, convolutional or fully connected",
         reference="Hinton & Salakhutdinov 2006",
+    )
+    yield genbench.ModelEntry(
+        "dae",
+        "genbench_ae.dae:DAE",
+        family="ae",
+        summary="denoising autoencoder: restores clean data from Gaussian, masking or salt-and-pepper noise",
+        reference="Vincent et al. 2008",
+    )
+    yield genbench.ModelEntry(
+        "sparse_ae",
+        "genbench_ae.sparse_ae:SparseAE",
+        family="ae",
+        summary="autoencoder whose hidden units are kept quiet by KL, L1 or L2 penalties",
+        reference="Ng 2011; Lee, Ekanadham & Ng 2008",
+    )
+    yield genbench.ModelEntry(
+        "ksparse_ae",
+        "genbench_ae.ksparse_ae:KSparseAE",
+        family="ae",
+        summary="autoencoder whose codes have exactly k numbers that are not zero",
+        reference="Makhzani & Frey 2014",
+    )
+    yield genbench.ModelEntry(
+        "cae",
+        "genbench_ae.cae:CAE",
+        family="ae",
+        summary="contractive autoencoder: codes that move little when the data does",
+        reference="Rifai et al. 2011",
     )
 
 

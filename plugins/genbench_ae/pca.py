@@ -6,12 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from genbench.model import Batch, DataSpec, Encoder, Model, ModelConfig, Reconstructor
+from genbench.model import Batch, DataSpec, Model, Reconstructor
+from genbench_ae.density import CodeDensity, DensityConfig, SampledCodes
 from genbench_ae.latent import check_compressible, undercomplete
 from genbench_ae.principal import moments, principal_axes
 
 
-class PCA(Model, Encoder, Reconstructor):
+class PCA(Model, SampledCodes, Reconstructor):
     """z = V(x - m) and its reconstruction m + VᵀVx', with x' = x - m: the linear code of least squared error.
 
     V's rows are the leading eigenvectors of the training covariance. Fitted in closed form by one update on the whole
@@ -21,7 +22,7 @@ class PCA(Model, Encoder, Reconstructor):
         UnsupportedData: the code would be as large as the data.
     """
 
-    class Config(ModelConfig):
+    class Config(DensityConfig):
         """Options of `pca`."""
 
         latent_dim: int | None = Field(
@@ -34,8 +35,10 @@ class PCA(Model, Encoder, Reconstructor):
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__(data, config)
+        latent_dim = undercomplete(data, config.latent_dim, 16)
         self.register_buffer("mean", torch.zeros(data.dims))
-        self.register_buffer("components", torch.zeros(undercomplete(data, config.latent_dim, 16), data.dims))
+        self.register_buffer("components", torch.zeros(latent_dim, data.dims))
+        self.density = CodeDensity(latent_dim, config)
 
     @classmethod
     def check_data(cls, data: DataSpec) -> None:

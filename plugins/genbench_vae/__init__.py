@@ -1,4 +1,4 @@
-"""The variational autoencoder family: one with a continuous and one with a discrete code."""
+"""The variational autoencoder family: continuous codes of one level and of several, with and without labels, and discrete codes."""
 
 from collections.abc import Iterator
 
@@ -16,6 +16,55 @@ def genbench_models() -> Iterator[genbench.ModelEntry]:
         family="vae",
         summary="variational autoencoder with a Gaussian code, convolutional or fully connected",
         reference="Kingma & Welling 2014",
+    )
+    yield genbench.ModelEntry(
+        "beta_vae",
+        "genbench_vae.beta_vae:BetaVAE",
+        family="vae",
+        summary="VAE whose divergence from the prior weighs beta times as much",
+        reference="Higgins et al. 2017",
+    )
+    yield genbench.ModelEntry(
+        "iwae",
+        "genbench_vae.iwae:IWAE",
+        family="vae",
+        summary="VAE trained on the bound of K importance-weighted samples",
+        reference="Burda, Grosse & Salakhutdinov 2016",
+    )
+    yield genbench.ModelEntry(
+        "linear_vae",
+        "genbench_vae.linear_vae:LinearVAE",
+        family="vae",
+        summary="VAE of linear networks, whose optimum is probabilistic PCA",
+        reference="Lucas et al. 2019",
+    )
+    yield genbench.ModelEntry(
+        "cvae",
+        "genbench_vae.cvae:CVAE",
+        family="vae",
+        summary="VAE of p(x|y), its prior independent of the label or a network of it",
+        reference="Sohn, Lee & Yan 2015",
+    )
+    yield genbench.ModelEntry(
+        "ssvae",
+        "genbench_vae.ssvae:SSVAE",
+        family="vae",
+        summary="semi-supervised VAE (M2) that classifies from few labels",
+        reference="Kingma et al. 2014",
+    )
+    yield genbench.ModelEntry(
+        "hvae",
+        "genbench_vae.hvae:HVAE",
+        family="vae",
+        summary="VAE with several levels of codes, inferred bottom-up and generated top-down",
+        reference="Rezende, Mohamed & Wierstra 2014; Burda, Grosse & Salakhutdinov 2016",
+    )
+    yield genbench.ModelEntry(
+        "ladder_vae",
+        "genbench_vae.ladder_vae:LadderVAE",
+        family="vae",
+        summary="VAE with several levels, whose posterior merges what rises with what comes down",
+        reference="Sønderby et al. 2016",
     )
     yield genbench.ModelEntry(
         "vqvae",

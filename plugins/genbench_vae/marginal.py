@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from genbench.model import DataSpec
+from genbench.model import DataSpec, Likelihood
 
 #: Means of binary and discrete dimensions are kept this far from 0 and 1, where a logit is infinite.
 MIN_MEAN = 0.01
@@ -15,14 +15,14 @@ MIN_MEAN = 0.01
 MIN_STD = 0.03
 
 
-def marginal_parameters(data: DataSpec, x: Tensor) -> Tensor:
-    """Parameters `(m*C, H, W)` or `(m*D,)` at which `observe` has the mean and the spread of the points `x`."""
+def marginal_parameters(data: DataSpec, x: Tensor, likelihood: Likelihood = "auto", std: float | None = None) -> Tensor:
+    """Parameters `(m*C, H, W)` or `(m*D,)` at which `observe` has the mean (and spread, if it can) of points `x`."""
     mean = x.mean(0)
     log_std = x.std(0, unbiased=False).clamp(min=MIN_STD).log()
-    if data.kind == "continuous":
-        return torch.cat([mean, log_std])
-    logit = torch.logit(mean.clamp(MIN_MEAN, 1 - MIN_MEAN))
-    if data.kind == "binary":
-        return logit
+    location = mean if data.kind == "continuous" else torch.logit(mean.clamp(MIN_MEAN, 1 - MIN_MEAN))
+    if data.kind == "binary" or std is not None:
+        return location
+    if data.kind == "continuous" or likelihood == "gaussian":
+        return torch.cat([location, log_std])
     # a logistic density of scale s has the standard deviation s pi / sqrt(3); `observe` subtracts 2 from the log
-    return torch.cat([logit, log_std + math.log(math.sqrt(3) / math.pi) + 2.0])
+    return torch.cat([location, log_std + math.log(math.sqrt(3) / math.pi) + 2.0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from genbench.model import (
     Batch,
@@ -15,8 +15,10 @@ from genbench.model import (
     GradientConfig,
     GradientModel,
     LatentBound,
+    Likelihood,
     Network,
     Observation,
+    Posterior,
     Reconstructor,
     Sampler,
     autoencoder,
@@ -24,13 +26,11 @@ from genbench.model import (
     parameter_channels,
     standard_normal,
 )
+from genbench_vae.gaussian import gaussian, standard_like, warm_up
 from genbench_vae.marginal import marginal_parameters
 
-#: Bounds of the posterior's log standard deviation, so that no exponential overflows.
-MIN_LOG_STD, MAX_LOG_STD = -7.0, 3.0
 
-
-class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
+class VAE(GradientModel, Sampler, LatentBound, Decoder, Posterior, Encoder, Reconstructor):
     """p(x) = ∫ p(x|z) N(z; 0, I) dz with q(z|x) = N(m(x), diag s(x)²), and p(x|z) as suits the data's kind.
 
     The loss is -E_q[log p(x|z)] + beta KL(q(z|x) || N(0, I)), with one draw of z and the divergence in closed form
@@ -39,7 +39,7 @@ class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
     dimension that start at the data's own mean and spread.
 
     Raises:
-        UnsupportedData: `network="conv"` was asked for vectors.
+        UnsupportedData: `network="conv"` was asked for vectors, or a likelihood that is none for such data.
     """
 
     class Config(GradientConfig):
@@ -50,6 +50,10 @@ class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
         network: Network = Field("auto", description="convolutional, fully connected, or as suits the data's shape")
         width: int = Field(32, ge=1, description="channels of the first convolution; the second has twice as many")
         hidden: int = Field(512, ge=1, description="units of each fully connected hidden layer (network=mlp)")
+        likelihood: Likelihood = Field("auto", description="p(x|z), or that which suits the data's kind")
+        std: float | None = Field(
+            None, gt=0, description="the Gaussian's standard deviation (likelihood=gaussian); learnt by default"
+        )
         dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden units that are dropped in training")
         beta: float = Field(1.0, ge=0, description="weight of the divergence from the prior in the loss")
         warmup: float = Field(0.0, ge=0, le=1, description="share of the budget over which that weight rises from 0")
@@ -58,7 +62,7 @@ class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__(data, config)
-        multiplier = parameter_channels(data)
+        multiplier = parameter_channels(data, config.likelihood, config.std)
         self.encoder, self.decoder = autoencoder(
             data,
             config.network,
@@ -66,28 +70,29 @@ class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
             latent_dim=config.latent_dim,
             multiplier=multiplier,
             width=config.width,
-            hidden=config.hidden,
+            hidden=(config.hidden, config.hidden),
             dropout=config.dropout,
         )
         self.marginal = nn.Parameter(torch.zeros(multiplier * data.shape[0], *data.shape[1:]))
 
     def setup(self, batch: Batch) -> None:
         with torch.no_grad():
-            self.marginal.copy_(marginal_parameters(self.data, batch.x))
+            self.marginal.copy_(marginal_parameters(self.data, batch.x, self.config.likelihood, self.config.std))
 
     def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        mean, log_std = self._posterior(batch.x)
-        z = mean + log_std.exp() * torch.randn_like(mean)
-        nll = -self.observation(z).log_prob(batch.x).mean()
-        kl = 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(1).mean()
-        warmup = self.config.warmup
-        weight = self.config.beta * (min(1.0, progress / warmup) if warmup else 1.0)
-        return {"loss": nll + weight * kl, "nll": nll, "kl": kl}
+        [(q, p)] = self.posterior(batch.x)
+        nll = -self.observation(q.rsample()).log_prob(batch.x).mean()
+        kl = kl_divergence(q, p).sum(1).mean()
+        return {"loss": nll + self.beta * warm_up(progress, self.config.warmup) * kl, "nll": nll, "kl": kl}
+
+    @property
+    def beta(self) -> float:
+        """The divergence's weight when warm-up is over."""
+        return self.config.beta
 
     def log_weights(self, x: Tensor, k: int, y: Tensor | None = None) -> Tensor:
-        mean, log_std = self._posterior(x)
-        q = Independent(Normal(mean, log_std.exp()), 1)
-        z = q.sample((k,))
+        q = Independent(self.posterior(x)[0][0], 1)
+        z = q.rsample((k,))
         copies = x.expand(k, *x.shape).flatten(0, 1)
         log_likelihood = self.observation(z.flatten(0, 1)).log_prob(copies).view(k, len(x))
         return log_likelihood + self.prior().log_prob(z) - q.log_prob(z)
@@ -99,19 +104,18 @@ class VAE(GradientModel, Sampler, LatentBound, Decoder, Encoder, Reconstructor):
         return standard_normal(self.config.latent_dim, self.marginal)
 
     def observation(self, z: Tensor) -> Observation:
-        return observe(self.data, self.decoder(z) + self.marginal)
+        return observe(self.data, self.decoder(z) + self.marginal, self.config.likelihood, self.config.std)
 
     def decode(self, z: Tensor) -> Tensor:
         return self.observation(z).mean
 
     def encode(self, x: Tensor) -> Tensor:
         """The posterior's mean m(x)."""
-        return self._posterior(x)[0]
+        return self.posterior(x)[0][0].mean
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
-    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation of q(z|x), `(B, latent_dim)` each."""
-        mean, log_std = self.encoder(x).float().chunk(2, dim=1)
-        return mean, log_std.clamp(MIN_LOG_STD, MAX_LOG_STD)
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> list[tuple[Normal, Normal]]:
+        q = gaussian(self.encoder(x))
+        return [(q, standard_like(q))]

@@ -68,6 +68,13 @@ class Model(nn.Module, ABC):
             Detached scalars for the progress display and the curve; `"loss"` is the one that is watched for NaN.
         """
 
+    def finish(self, batch: Batch) -> None:
+        """Fit what is fitted to the trained model, such as a density of its codes, to training data points.
+
+        Called once after training, and before anything is measured on the curve, in evaluation mode, without gradients
+        and off the clock. What it sets must be in buffers of sizes that are known beforehand.
+        """
+
     def validation_loss(self, batch: Batch) -> Tensor | None:
         """The training objective on held-out data, a scalar mean over the batch, by which the best weights are
         chosen; None (the default) where a model has none."""

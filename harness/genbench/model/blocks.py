@@ -25,7 +25,8 @@ def autoencoder(
     latent_dim: int,
     multiplier: int = 1,
     width: int = 32,
-    hidden: int = 512,
+    hidden: Sequence[int] = (512, 512),
+    activation: type[nn.Module] = nn.SiLU,
     dropout: float = 0.0,
 ) -> tuple[nn.Module, nn.Module]:
     """An encoder of data points to `(B, features)`, and a decoder of codes `(B, latent_dim)` to
@@ -38,15 +39,17 @@ def autoencoder(
         latent_dim: numbers per code that the decoder takes.
         multiplier: numbers per data dimension that the decoder returns, as `parameter_channels(data)` for `observe`.
         width: channels of a convolutional network (`ConvEncoder`, `ConvDecoder`).
-        hidden: units of each of a fully connected network's two hidden layers.
+        hidden: units of a fully connected encoder's hidden layers, the first one next to the data; the decoder has the
+            same in reverse.
+        activation: of the fully connected hidden layers.
         dropout: the share of hidden units, or of a convolution's channels, that are dropped in training.
 
     Raises:
         UnsupportedData: a convolutional network was asked for vectors.
     """
     if network == "mlp" or (network == "auto" and not data.is_image):
-        to_code = mlp((data.dims, hidden, hidden, features), dropout=dropout)
-        from_code = mlp((latent_dim, hidden, hidden, multiplier * data.dims), dropout=dropout)
+        to_code = mlp((data.dims, *hidden, features), activation, dropout)
+        from_code = mlp((latent_dim, *reversed(hidden), multiplier * data.dims), activation, dropout)
         shape = (multiplier * data.shape[0], *data.shape[1:])
         return nn.Sequential(nn.Flatten(), to_code), nn.Sequential(from_code, nn.Unflatten(1, shape))
     if not data.is_image:

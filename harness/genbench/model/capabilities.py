@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Normal
 
 if TYPE_CHECKING:
     from genbench.model.observation import Observation
@@ -76,6 +76,18 @@ class Decoder(ABC):
         return None
 
 
+class Posterior(ABC):
+    """Has an approximate posterior over each level of its latent variables."""
+
+    @abstractmethod
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> list[tuple[Normal, Normal]]:
+        """For each level, that furthest from the data first, q and p of its variables, `(B, d)` each: q(z_l|x, z above)
+        and p(z_l|z above), with the levels above drawn from q.
+
+        The harness measures which variables are in use, and the divergence between the two.
+        """
+
+
 class Unnormalized(ABC):
     """An energy-based model: a density known up to its normaliser, on a path from a base distribution.
 
@@ -131,6 +143,7 @@ CAPABILITIES: tuple[type, ...] = (
     LatentBound,
     Conditional,
     Decoder,
+    Posterior,
     Unnormalized,
     Encoder,
     Reconstructor,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,14 @@ from torch import Tensor
 from torch.special import log_ndtr
 
 from genbench.data.spec import DataSpec
+from genbench.errors import UnsupportedData
 from genbench.model.levels import snap
+
+#: How an option names p(x|z): `"auto"` is the one that suits the data's kind.
+Likelihood = Literal["auto", "bernoulli", "logistic", "gaussian"]
+#: The kinds of data that each is a distribution over.
+KINDS = {"bernoulli": ("binary",), "logistic": ("discrete",), "gaussian": ("discrete", "continuous")}
+DEFAULTS = {"binary": "bernoulli", "discrete": "logistic", "continuous": "gaussian"}
 
 #: Bounds of every learned log-scale: wide enough for one level of 256 (or for real data of unit size), and finite.
 MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 3.0
@@ -38,21 +46,56 @@ class Observation(ABC):
         """One draw per parameter set, `(B, *shape)`."""
 
 
-def parameter_channels(data: DataSpec) -> int:
-    """How many numbers per data dimension `observe` needs: one for binary data (a logit), else two."""
-    return 1 if data.kind == "binary" else 2
+def parameter_channels(data: DataSpec, likelihood: Likelihood = "auto", std: float | None = None) -> int:
+    """How many numbers per data dimension `observe` needs: a location, and a log-scale where there is one to learn.
+
+    Raises:
+        UnsupportedData: `likelihood` is no distribution over such data, or has no standard deviation to be given.
+    """
+    name = _named(data, likelihood)
+    if std is not None and name != "gaussian":
+        raise UnsupportedData(f"a fixed std is that of likelihood=gaussian, this data has {name}")
+    return 1 if name == "bernoulli" or std is not None else 2
 
 
-def observe(data: DataSpec, parameters: Tensor) -> Observation:
-    """The observation model of `data` with these `parameters`, `(B, m*C, H, W)` or `(B, m*D)`,
-    where m is `parameter_channels(data)`."""
-    if data.kind == "binary":
+def observe(
+    data: DataSpec, parameters: Tensor, likelihood: Likelihood = "auto", std: float | None = None
+) -> Observation:
+    """p(x|z) for `data` with these `parameters`, `(B, m*C, H, W)` or `(B, m*D)`, where m is `parameter_channels`.
+
+    Args:
+        data: the data's spec.
+        parameters: a decoder's output.
+        likelihood: which distribution; by default Bernoulli for binary data, a discretised logistic for discrete data,
+            a Gaussian for continuous data. A Gaussian over discrete data is discretised.
+        std: the standard deviation of a Gaussian, where it is fixed.
+
+    Raises:
+        UnsupportedData: `likelihood` is no distribution over such data.
+    """
+    name = _named(data, likelihood)
+    if name == "bernoulli":
         return Bernoulli(parameters)
-    location, log_scale = parameters.chunk(2, dim=1)
-    if data.kind == "discrete":
-        assert data.levels is not None  # a DataSpec of discrete data has levels
+    location, log_scale = (parameters, None) if std is not None else parameters.chunk(2, dim=1)
+    if name == "logistic":
+        assert data.levels is not None  # as the data is discrete
+        assert log_scale is not None  # as no std may be given
         return DiscretizedLogistic(torch.sigmoid(location), log_scale - 2.0, data.levels)
-    return Gaussian(location, log_scale)
+    if log_scale is None:
+        assert std is not None
+        log_scale = location.new_tensor(std).log()
+    if data.levels is None:
+        return Gaussian(location, log_scale)
+    scale = log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp()
+    return DiscretizedGaussian(torch.sigmoid(location), scale, data.levels)
+
+
+def _named(data: DataSpec, likelihood: Likelihood) -> str:
+    """The likelihood that is meant, refused where it is none for such data."""
+    name = DEFAULTS[data.kind] if likelihood == "auto" else likelihood
+    if data.kind not in KINDS[name]:
+        raise UnsupportedData(f"likelihood={name} needs {' or '.join(KINDS[name])} data, this is {data.kind}")
+    return name
 
 
 class Bernoulli(Observation):
@@ -106,7 +149,7 @@ class DiscretizedGaussian(Observation):
     """The mass that a normal density of `mean` (in [0, 1]) and standard deviation `scale` gives to each level's bin,
     the outermost bins reaching to infinity. Sums to one exactly."""
 
-    def __init__(self, mean: Tensor, scale: float, levels: int) -> None:
+    def __init__(self, mean: Tensor, scale: float | Tensor, levels: int) -> None:
         self.location = mean
         self.scale = scale
         self.levels = levels

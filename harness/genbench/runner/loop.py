@@ -30,6 +30,8 @@ FRACTIONS = tuple(1.5**-i for i in range(9, -1, -1))
 VALIDATION_POINTS, VALIDATION_CHUNK = 5000, 500
 #: Data points of the batch that data-dependent initialisation sees, at most.
 SETUP_POINTS = 512
+#: Training points that a model is given when training has ended, at most.
+FINISHING_POINTS = 10_000
 #: Seconds between two reports of progress.
 HEARTBEAT = 0.2
 #: Seed of every measurement on the curve: the same noise at every point.
@@ -92,6 +94,7 @@ def train(
     with seeded(seed, device):
         setup_order = torch.randperm(len(data))[: SETUP_POINTS if model.batch_size else None]
         first = data.batch(setup_order.to(device))
+        some = data.batch(torch.randperm(len(data))[:FINISHING_POINTS].to(device))
     model.train()
     model.setup(first)
     size = min(model.batch_size or len(data), len(data))
@@ -108,6 +111,7 @@ def train(
         model.eval()
         with seeded(CURVE_SEED, device), torch.no_grad():
             objective = _objective(model, validation)
+            model.finish(some)
             metrics = quick(model)
         model.train()
         reached = CurvePoint(
@@ -143,6 +147,8 @@ def train(
             clock.start()
     trained.selected = selection.restore()
     model.eval()
+    with seeded(seed, device), torch.no_grad():
+        model.finish(some)
     return trained
 
 
