@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.plan.suite import make_suite, parse_seeds, read_suite
+from genbench.plan.suite import find_suite, make_suite, named_suites, parse_seeds, read_suite
 
 
 def test_a_file_says_what_the_flags_say(tmp_path):
@@ -51,3 +51,26 @@ def test_seeds_are_a_count_or_a_list(text, seeds):
 def test_malformed_seeds_are_refused(text):
     with pytest.raises(UsageError, match="malformed seeds"):
         parse_seeds(text)
+
+
+@pytest.mark.parametrize("name", named_suites())
+def test_a_shipped_suite_is_found_by_name_and_valid(name):
+    assert make_suite(read_suite(find_suite(name)), name).models
+
+
+def test_the_suite_of_the_two_dimensional_comparison_is_shipped():
+    models = make_suite(read_suite(find_suite("separation")), "separation").models
+    assert [model.partition("[")[0] for model in models] == ["pca", "ae", "vae"]
+    assert all("latent_dim=2" in model for model in models)
+
+
+def test_a_file_is_a_suite_whatever_its_name(tmp_path):
+    path = tmp_path / "mine"
+    path.write_text('models = ["vae"]')
+    assert find_suite(str(path)) == path
+    assert find_suite("absent.toml") == Path("absent.toml")
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match=r"unknown suite 'separations': did you mean separation\?"):
+        find_suite("separations")

@@ -36,6 +36,7 @@ class Counter(Model):
         self.seen = []
         self.progress = []
         self.setup_batch = None
+        self.finished = []
 
     def setup(self, batch):
         self.setup_batch = batch.x
@@ -46,6 +47,11 @@ class Counter(Model):
         self.progress.append(progress)
         self.done = bool(self.count >= self.until)
         return {"loss": torch.tensor(float("nan")) if self.count >= self.fails_at else self.count.detach().clone()}
+
+    def finish(self, batch):
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.finished.append((float(self.count), len(batch.x)))
 
     def validation_loss(self, batch):
         return None if self.objective is None else torch.tensor(self.objective(float(self.count)))
@@ -159,3 +165,16 @@ def test_flops_are_counted_on_one_step():
     trained, _, _ = run(Linear(), "1920flop")
     assert trained.flops_per_image == 2 * 2 * 3  # a multiplication and an addition for each weight
     assert trained.clock.steps == 10
+
+
+def test_what_is_fitted_after_training_is_fitted_to_the_weights_that_are_scored():
+    model = Counter(objective=lambda count: (count - 30) ** 2)
+    trained, curve, _ = run(model)
+    assert model.finished[:-1] == [(point.steps, 64) for point in curve]
+    assert model.finished[-1] == (trained.selected["steps"], 64)
+
+
+def test_what_is_measured_on_the_curve_is_measured_after_the_fit():
+    seen = []
+    run(Counter(), quick=lambda model: seen.append(len(model.finished)) or {})
+    assert seen == list(range(1, len(seen) + 1))

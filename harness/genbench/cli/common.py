@@ -51,10 +51,18 @@ def names_of(what: str) -> Callable[[click.Context, click.Parameter, str], list[
     return complete
 
 
+def _complete_suite(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the names of shipped suites, and files."""
+    from genbench.plan.suite import named_suites
+
+    named = [CompletionItem(name) for name in named_suites() if name.startswith(incomplete)]
+    return [*named, CompletionItem(incomplete, type="file")]
+
+
 def suite_options(function: F) -> F:
     """The options of `run` and `plan`, which are the keys of a suite file."""
     options = [
-        click.argument("suite", required=False, type=click.Path(path_type=Path, dir_okay=False)),
+        click.argument("suite", required=False, shell_complete=_complete_suite),
         click.option(
             "-m",
             "--models",

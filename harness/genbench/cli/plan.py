@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +12,7 @@ from genbench.cli.common import console, json_option, print_json, print_list, su
 @click.command("plan")
 @suite_options
 @json_option
-def command(suite: Path | None, plugins: tuple[str, ...], force: bool, as_json: bool, **flags: Any) -> None:
+def command(suite: str | None, plugins: tuple[str, ...], force: bool, as_json: bool, **flags: Any) -> None:
     """Print the matrix of runs, what would be reused and how long the rest would take; run nothing.
 
     \b

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,16 +18,18 @@ SOME_NOT_OK, NONE_OK = 3, 4
 
 @click.command("run")
 @suite_options
-def command(suite: Path | None, plugins: tuple[str, ...], force: bool, **flags: Any) -> int:
+def command(suite: str | None, plugins: tuple[str, ...], force: bool, **flags: Any) -> int:
     """Train models under a fixed budget, measure them by one protocol and compare them.
 
-    SUITE is a TOML file with these options as keys; flags stand above it. Finished runs are reused.
+    SUITE is a TOML file with these options as keys, or the name of one that the package ships (separation: codes of
+    two dimensions on MNIST, PCA against AE against VAE); flags stand above it. Finished runs are reused.
 
     \b
     Examples:
       genbench run --models vae,vqvae,realnvp
       genbench run -m 'vae[latent_dim=2|8|16]' -d mnist -b 5min --seeds 3 -o sweep
       genbench run suite.toml --budget 2000steps
+      genbench run separation
       genbench run -m mine -p my_model.py
 
     \b

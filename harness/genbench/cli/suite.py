@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from genbench.plan.references import split_references
-from genbench.plan.suite import Suite, make_suite, parse_seeds, read_suite
+from genbench.plan.suite import Suite, find_suite, make_suite, parse_seeds, read_suite
 
 
-def suite_from(suite: Path | None, flags: dict[str, Any]) -> Suite:
-    """The suite that a file and flags describe; a flag that is given stands above the file.
+def suite_from(suite: str | None, flags: dict[str, Any]) -> Suite:
+    """The suite that a file (by path, or by name if the package ships it) and flags describe; a flag that is given
+    stands above the file.
 
     Raises:
         UsageError: something is unknown, malformed or missing.
         GenbenchError: the file can't be read.
     """
-    values = read_suite(suite) if suite else {}
+    values = read_suite(find_suite(suite)) if suite else {}
     given = {name: value for name, value in flags.items() if value is not None}
     for name in ("models", "datasets", "metrics"):
         if name in given:
@@ -24,4 +24,4 @@ def suite_from(suite: Path | None, flags: dict[str, Any]) -> Suite:
     if "seeds" in given:
         given["seeds"] = parse_seeds(given["seeds"])
     values |= given
-    return make_suite(values, str(suite) if suite else "options")
+    return make_suite(values, suite or "options")

@@ -12,6 +12,9 @@ from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.options import Options
 from genbench.plan.spec import Precision, Select
 
+#: Where the suites lie that the package ships.
+SUITES = Path(__file__).parent / "suites"
+
 
 class Suite(Options):
     """Models × datasets × seeds under one budget. References are as in `genbench.plan.references`."""
@@ -66,6 +69,26 @@ def make_suite(values: dict[str, Any], where: str) -> Suite:
         name = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ").lower()
         raise UsageError(f"{where}: {name}: {message}") from None
+
+
+def named_suites() -> dict[str, Path]:
+    """The suites that the package ships, by name."""
+    return {path.stem: path for path in sorted(SUITES.glob("*.toml"))}
+
+
+def find_suite(name: str) -> Path:
+    """The file of a suite: a path, or the name of one that the package ships.
+
+    Raises:
+        UsageError: it is neither a file nor such a name.
+    """
+    shipped = named_suites()
+    if name in shipped:
+        return shipped[name]
+    path = Path(name)
+    if path.suffix or path.exists():
+        return path
+    raise unknown("suite", name, shipped)
 
 
 def read_suite(path: Path) -> dict[str, Any]:
