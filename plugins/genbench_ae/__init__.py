@@ -81,3 +81,28 @@ def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
         "genbench_ae.selftest:ppca",
         summary="probabilistic PCA against the multivariate normal",
     )
+    yield genbench.SelftestEntry(
+        "code-density",
+        "genbench_ae.selftest:code_density",
+        summary="the densities of codes against scikit-learn's",
+    )
+    yield genbench.SelftestEntry(
+        "ksparse-autoencoder",
+        "genbench_ae.selftest_codes:ksparse",
+        summary="k-sparse codes have exactly k numbers that are not 0",
+    )
+    yield genbench.SelftestEntry(
+        "contractive-autoencoder",
+        "genbench_ae.selftest_codes:contractive",
+        summary="the contractive penalty against the Jacobian's Frobenius norm",
+    )
+    yield genbench.SelftestEntry(
+        "linear-denoising",
+        "genbench_ae.selftest_dae:linear_denoising",
+        summary="a linear denoising autoencoder meets the closed form of each corruption",
+    )
+    yield genbench.SelftestEntry(
+        "sparse-penalties",
+        "genbench_ae.selftest_sparse_ae:sparse_penalties",
+        summary="the penalties of the sparse autoencoder by their definitions",
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from abc import abstractmethod
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field, model_validator
@@ -24,23 +25,69 @@ from genbench_ae.density import CodeDensity, DensityConfig, SampledCodes
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
-class AutoencoderConfig(GradientConfig, DensityConfig):
-    """Options that all these models have: the four classical choices and how codes are sampled."""
+class EncoderDecoderConfig(GradientConfig, DensityConfig):
+    """Options of every model of an encoder and a decoder: the code's size and how codes are sampled."""
 
     learning_rate: float = Field(2e-3, gt=0, description="Adam's step size at its largest")
     latent_dim: int | None = Field(
         None, ge=1, description="size of the code, maybe larger than the data; 16 by default (fewer on tiny data)"
     )
-    network: Network = Field("auto", description="convolutional, fully connected, or as suits the data's shape")
+
+
+class EncoderDecoder(SampledCodes, GradientModel, Reconstructor):
+    """z = f(x) and x' = g(z), trained by gradients for the least |x - x'|², summed over dimensions, per data point."""
+
+    Config: ClassVar[type[EncoderDecoderConfig]] = EncoderDecoderConfig
+    config: EncoderDecoderConfig
+
+    def __init__(self, data: DataSpec, config: EncoderDecoderConfig) -> None:
+        super().__init__(data, config)
+        self.latent_dim = config.latent_dim or self.default_latent_dim()
+        self.encoder, self.decoder = self.networks()
+        self.density = CodeDensity(self.latent_dim, config)
+
+    def default_latent_dim(self) -> int:
+        """The size of the code where none is asked for."""
+        return max(1, min(16, self.data.dims - 1))
+
+    @abstractmethod
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """f, from `(B, *shape)` to `(B, latent_dim)`, and g, from there to `(B, *shape)`."""
+
+    def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        return {"loss": self.error(self.decoder(self.encode(batch.x)), batch.x)}
+
+    def error(self, output: Tensor, x: Tensor) -> Tensor:
+        """The loss of the decoder's `output` for clean `x`, both `(B, *shape)`: a mean over data points."""
+        return (output - x).square().flatten(1).sum(1).mean()
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
+class AutoencoderConfig(EncoderDecoderConfig):
+    """Options of the models whose networks mirror each other: the classical choices beside the code's size."""
+
+    network: Network = Field(
+        "auto",
+        description="convolutional, fully connected, or by default as suits the data's shape; fully connected where "
+        "layers, nodes or activation are given",
+    )
     width: int = Field(32, ge=1, description="channels of the first convolution; the second has twice as many")
     layers: int | None = Field(
-        None, ge=0, description="fully connected hidden layers before the code, and after it; by default those of nodes"
+        None, ge=0, description="fully connected hidden layers before the code, and after it; 2 by default"
     )
-    nodes: str = Field(
-        "512-512",
+    nodes: str | None = Field(
+        None,
         pattern=r"^[1-9]\d*(-[1-9]\d*)*$",
-        description="units of the hidden layers from the data to the code (1000-500-250), or of each (512), which the "
-        "decoder mirrors",
+        description="units of the hidden layers from the data to the code (1000-500-250), or of each of layers (512), "
+        "which the decoder mirrors; 512 by default",
     )
     activation: Literal["silu", "relu", "sigmoid", "tanh"] = Field(
         "silu", description="of the fully connected hidden layers"
@@ -50,19 +97,36 @@ class AutoencoderConfig(GradientConfig, DensityConfig):
     )
 
     @model_validator(mode="after")
-    def _as_many_nodes_as_layers(self) -> AutoencoderConfig:
-        if self.layers is not None and self.nodes.count("-") not in (0, self.layers - 1):
-            raise ValueError(f"nodes={self.nodes} lists {self.nodes.count('-') + 1} layers, layers={self.layers}")
+    def _layers_that_there_are(self) -> AutoencoderConfig:
+        nodes = self._nodes()
+        if self.layers is not None and len(nodes) not in (1, self.layers):
+            raise ValueError(f"nodes={self.nodes} lists {len(nodes)} layers, layers={self.layers}")
+        if self.network == "conv" and self._dense():
+            raise ValueError(f"{self._dense()[0]} is an option of network=mlp, not of network=conv")
         return self
 
     @property
     def hidden(self) -> tuple[int, ...]:
-        """Units of the encoder's hidden layers."""
-        nodes = tuple(int(count) for count in self.nodes.split("-"))
-        return nodes * self.layers if self.layers is not None and len(nodes) == 1 else nodes
+        """Units of a fully connected encoder's hidden layers."""
+        nodes = self._nodes()
+        layers = 2 if self.nodes is None and self.layers is None else self.layers
+        return nodes * layers if layers is not None and len(nodes) == 1 else nodes
+
+    @property
+    def architecture(self) -> Network:
+        """`network`, where the options of a fully connected one ask for it."""
+        return "mlp" if self.network == "auto" and self._dense() else self.network
+
+    def _nodes(self) -> tuple[int, ...]:
+        return tuple(int(count) for count in (self.nodes or "512").split("-"))
+
+    def _dense(self) -> list[str]:
+        """The options of a fully connected network that are not as by default."""
+        options = ("layers", "nodes", "activation")
+        return [name for name in options if getattr(self, name) != type(self).model_fields[name].default]
 
 
-class Autoencoder(GradientModel, SampledCodes, Reconstructor):
+class Autoencoder(EncoderDecoder):
     """z = f(x) and x' = g(z), two networks that mirror each other.
 
     The loss is the error of x', summed over dimensions, per data point: |x - x'|², which PCA minimises where f and g
@@ -72,23 +136,20 @@ class Autoencoder(GradientModel, SampledCodes, Reconstructor):
         UnsupportedData: cross-entropy of data that is not in [0, 1], or `network="conv"` for vectors.
     """
 
-    Config = AutoencoderConfig
+    Config: ClassVar[type[AutoencoderConfig]] = AutoencoderConfig
     config: AutoencoderConfig
 
     def __init__(self, data: DataSpec, config: AutoencoderConfig) -> None:
-        super().__init__(data, config)
         if config.loss == "cross-entropy" and data.levels is None:
             raise UnsupportedData("loss=cross-entropy needs data in [0, 1], this is continuous")
-        self.latent_dim = config.latent_dim or max(1, min(16, data.dims - 1))
-        self.encoder, self.decoder = self.networks()
-        self.density = CodeDensity(self.latent_dim, config)
+        super().__init__(data, config)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """f, from `(B, *shape)` to `(B, latent_dim)`, and g, from there to `(B, *shape)` (logits for cross-entropy)."""
         config = self.config
         encoder, decoder = autoencoder(
             self.data,
-            config.network,
+            config.architecture,
             features=self.latent_dim,
             latent_dim=self.latent_dim,
             width=config.width,
@@ -99,17 +160,10 @@ class Autoencoder(GradientModel, SampledCodes, Reconstructor):
         he_init(decoder)
         return encoder, decoder
 
-    def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        return {"loss": self.error(self.decoder(self.encode(batch.x)), batch.x)}
-
     def error(self, output: Tensor, x: Tensor) -> Tensor:
-        """The loss of the decoder's `output` for clean `x`, both `(B, *shape)`: a mean over data points."""
         if self.config.loss == "mse":
-            return (output - x).square().flatten(1).sum(1).mean()
+            return super().error(output, x)
         return F.binary_cross_entropy_with_logits(output, x, reduction="none").flatten(1).sum(1).mean()
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """g(z), in [0, 1] where the data lies there."""
@@ -117,6 +171,3 @@ class Autoencoder(GradientModel, SampledCodes, Reconstructor):
         if self.config.loss == "cross-entropy":
             return output.sigmoid()
         return output if self.data.levels is None else output.clamp(0, 1)
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x))

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from abc import abstractmethod
 from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KernelDensity
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
 from genbench.model import Batch, DataSpec, Decoder, Encoder, ModelConfig, Sampler, snap
 
-#: Codes of more dimensions than these have components whose dimensions are independent.
-FULL = 64
-#: Codes that a kernel density stands on, and the bandwidths that are tried, in units of the codes' spread.
-KERNELS, BANDWIDTHS = 2000, np.geomspace(0.02, 1.0, 12)
+#: Numbers in the covariances of a mixture, at most, or those of one Gaussian: a bound on the time of a fit.
+COVARIANCES = 2**17
+#: Codes per Gaussian of a mixture and dimension, at least: with fewer it fits these codes and no others.
+SUPPORT = 4
+#: Steps of expectation-maximisation at most, and the gain in nats per code that ends them.
+EM_STEPS, EM_GAIN = 20, 1e-2
+#: Codes that a kernel density stands on, and the widths that are tried, in units of the codes' spread.
+KERNELS, WIDTHS = 2000, np.geomspace(0.02, 1.0, 12).tolist()
 #: Least variance along any direction, as a share of the codes' own: that of dead units is 0.
 MIN_VARIANCE = 1e-6
+#: Least spread that codes are taken to have: that of codes that are all the same is 0.
+MIN_SPREAD = 1e-3
 
 
 class DensityConfig(ModelConfig):
@@ -30,12 +37,15 @@ class DensityConfig(ModelConfig):
     density: Literal["gaussian", "mixture", "kernel"] = Field(
         "mixture", description="density of the codes, fitted after training, from which new codes are drawn"
     )
-    components: int = Field(10, ge=1, description="Gaussians of density=mixture")
+    components: int = Field(10, ge=1, description="Gaussians of density=mixture; fewer for few codes or large ones")
 
 
 class CodeDensity(nn.Module):
-    """A mixture of Gaussians over codes of `dims` dimensions: one, a few fitted by expectation-maximisation, or one of
-    the same width around each of many training codes (a kernel density). N(0, I) until it is fitted."""
+    """A mixture of Gaussians over codes of `dims` dimensions, N(0, I) until it is fitted.
+
+    Either one Gaussian or a few of them, fitted by expectation-maximisation, or a kernel density: one of the same width
+    around each of many training codes.
+    """
 
     weights: Tensor
     means: Tensor
@@ -43,39 +53,101 @@ class CodeDensity(nn.Module):
 
     def __init__(self, dims: int, config: DensityConfig) -> None:
         super().__init__()
-        self.config = config
-        count = {"gaussian": 1, "mixture": config.components, "kernel": KERNELS}[config.density]
-        self.full = config.density != "kernel" and dims <= FULL
-        scale = torch.eye(dims) if self.full else torch.ones(dims)
+        self.kernel = config.density == "kernel"
+        mixture = max(1, min(config.components, COVARIANCES // dims**2))
+        count = {"gaussian": 1, "mixture": mixture, "kernel": KERNELS}[config.density]
         self.register_buffer("weights", torch.full((count,), 1 / count))
         self.register_buffer("means", torch.zeros(count, dims))
-        self.register_buffer("scales", scale.repeat(count, *(1 for _ in scale.shape)))
+        self.register_buffer("scales", torch.ones(()) if self.kernel else torch.eye(dims).repeat(count, 1, 1))
 
     def distribution(self) -> Distribution:
         """p(z), over `(dims,)`."""
-        component: Distribution = (
-            MultivariateNormal(self.means, scale_tril=self.scales)
-            if self.full
-            else Independent(Normal(self.means, self.scales), 1)
-        )
-        return MixtureSameFamily(Categorical(self.weights), component)
+        if self.kernel:
+            return KernelDensity(self.weights, self.means, self.scales)
+        which = Categorical(logits=self.weights.log(), validate_args=False)
+        components = MultivariateNormal(self.means, scale_tril=self.scales, validate_args=False)
+        return MixtureSameFamily(which, components, validate_args=False)
 
     @torch.no_grad()
     def fit(self, codes: Tensor) -> None:
-        """Fit to codes `(n, dims)`."""
-        z = codes.double().cpu().numpy()
-        if self.config.density == "kernel":
-            weights, means, scales = _kernels(z)
-        else:
-            weights, means, scales = _mixture(z, min(len(self.weights), len(z)), "full" if self.full else "diag")
-        empty = len(self.weights) - len(weights)  # fewer codes than components
-        self.weights.copy_(torch.from_numpy(np.pad(weights, (0, empty))))
-        self.means.copy_(torch.from_numpy(means[np.arange(len(self.weights)) % len(means)]))
-        self.scales.copy_(torch.from_numpy(scales[np.arange(len(self.weights)) % len(scales)]))
+        """Fit to codes `(n, dims)`.
+
+        Raises:
+            ValueError: they are not finite, or fewer than two.
+        """
+        if len(codes) < 2:
+            raise ValueError(f"a density of codes needs 2 of them at least, these are {len(codes)}")
+        if not bool(torch.isfinite(codes).all()):
+            raise ValueError("no density can be fitted to codes that are not finite")
+        z = codes.double()
+        weights, means, scales = self._kernels(z[:KERNELS]) if self.kernel else self._mixture(z.cpu().numpy())
+        used = len(weights)
+        self.weights.zero_()
+        self.weights[:used] = weights
+        filled = torch.arange(len(self.weights)) % used  # what has no weight must still be a Gaussian
+        self.means.copy_(means[filled])
+        self.scales.copy_(scales if self.kernel else scales[filled])
+
+    def _mixture(self, z: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights, means and covariances' Cholesky factors of the Gaussians in use."""
+        mixture = GaussianMixture(
+            max(1, min(len(self.weights), len(z) // (SUPPORT * z.shape[1]))),
+            reg_covar=MIN_VARIANCE * max(float(z.var(0).mean()), MIN_SPREAD**2),
+            tol=EM_GAIN,
+            max_iter=EM_STEPS,
+            random_state=0,
+        )
+        with warnings.catch_warnings():  # fewer distinct codes than Gaussians, or steps left to take, do no harm
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(z)
+        scales = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
+        return torch.from_numpy(mixture.weights_), torch.from_numpy(mixture.means_), scales
+
+    def _kernels(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights, centres and width of the kernels: the width under which each code is likeliest given the others
+        (Duin 1976)."""
+        spread = max(float(z.var(0, correction=0).mean().sqrt()), MIN_SPREAD)
+        squares = torch.cdist(z, z).square().fill_diagonal_(torch.inf)
+
+        def score(width: float) -> float:
+            return float((squares / (-2 * width**2)).logsumexp(1).mean()) - z.shape[1] * math.log(width)
+
+        width = max((spread * width for width in WIDTHS), key=score)
+        return z.new_full((len(z),), 1 / len(z)), z, z.new_tensor(width)
+
+
+class KernelDensity(Distribution):
+    """A mixture of N(centre, width² I) over `centres` `(n, d)` with `weights` `(n,)`.
+
+    The same as a `MixtureSameFamily`, which would draw from every component for each sample, and hold n numbers per
+    dimension of each code that is scored.
+    """
+
+    arg_constraints = {}  # noqa: RUF012  # as torch declares it
+
+    def __init__(self, weights: Tensor, centres: Tensor, width: Tensor) -> None:
+        super().__init__(event_shape=centres.shape[1:], validate_args=False)
+        self.weights, self.centres, self.width = weights, centres, width
+
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        centres = self.centres[self.weights.multinomial(math.prod(sample_shape), replacement=True)]
+        z = centres + self.width * torch.randn_like(centres)
+        return z.view(*sample_shape, *self.event_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p of codes `(..., d)`, `(...)`, in nats."""
+        # differences, not products: nothing cancels
+        distance = torch.cdist(value, self.centres, compute_mode="donot_use_mm_for_euclid_dist") / self.width
+        log_kernels = -0.5 * distance.square() + self.weights.log()
+        dims = self.centres.shape[1]
+        return log_kernels.logsumexp(-1) - dims * (self.width.log() + 0.5 * math.log(2 * math.pi))
 
 
 class SampledCodes(Sampler, Decoder, Encoder):
-    """A model whose codes have a density, `density`, that is fitted to training codes when training has ended."""
+    """A model whose codes have a density, `density`, that is fitted to training codes when training has ended.
+
+    To stand before `Model` among the bases, as `finish` is this one's.
+    """
 
     data: DataSpec
     density: CodeDensity
@@ -93,20 +165,3 @@ class SampledCodes(Sampler, Decoder, Encoder):
         """The decoder's output for `n` codes drawn from their density, on the data's grid."""
         x = self.decode(self.prior().sample((n,)))
         return x if self.data.levels is None else snap(x, self.data.levels)
-
-
-def _mixture(z: np.ndarray, count: int, covariance: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, means and scales (Cholesky factors, or standard deviations) of the components."""
-    spread = max(float(z.var(0).mean()), 1e-12)
-    found = GaussianMixture(count, covariance_type=covariance, reg_covar=MIN_VARIANCE * spread, random_state=0).fit(z)
-    scales = np.linalg.cholesky(found.covariances_) if covariance == "full" else np.sqrt(found.covariances_)
-    return found.weights_, found.means_, scales
-
-
-def _kernels(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same for one component around each of some codes, of the width with the best cross-validated likelihood."""
-    z = z[:KERNELS]
-    spread = max(float(np.sqrt(z.var(0).mean())), 1e-6)
-    search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS * spread}, cv=min(5, len(z))).fit(z)
-    width = search.best_params_["bandwidth"]
-    return np.full(len(z), 1 / len(z)), z, np.full(z.shape, width)

@@ -12,7 +12,7 @@ from genbench_ae.latent import check_compressible, undercomplete
 from genbench_ae.principal import moments, principal_axes
 
 
-class PCA(Model, SampledCodes, Reconstructor):
+class PCA(SampledCodes, Model, Reconstructor):
     """z = V(x - m) and its reconstruction m + VᵀVx', with x' = x - m: the linear code of least squared error.
 
     V's rows are the leading eigenvectors of the training covariance. Fitted in closed form by one update on the whole

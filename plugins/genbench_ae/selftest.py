@@ -1,4 +1,4 @@
-"""Linear models of real vectors against independent solutions, in float64."""
+"""Linear models of real vectors, and densities of codes, against independent solutions, in float64."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal
-from sklearn import decomposition
-from torch import Tensor, nn
+from sklearn import decomposition, neighbors
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
 
 from genbench import Check
 from genbench.model import Batch, DataSpec
-from genbench_ae.ae import AE
+from genbench_ae.density import CodeDensity, DensityConfig
+from genbench_ae.linear_ae import LinearAE
 from genbench_ae.pca import PCA
 from genbench_ae.ppca import PPCA
 
@@ -22,8 +24,8 @@ DATA = DataSpec((DIMS,), "continuous")
 
 
 def linear_autoencoder() -> Iterator[Check]:
-    """An autoencoder of one linear layer each way, trained until its gradient vanishes, finds the principal subspace
-    (Baldi & Hornik 1989); so does PCA, at once."""
+    """A linear autoencoder, trained until its gradient vanishes, finds the principal subspace (Baldi & Hornik 1989); so
+    does PCA, at once."""
     train, test = _points(200), _points(200)
     known = decomposition.PCA(CODE, svd_solver="full").fit(train.numpy())
     error = float(np.square(known.inverse_transform(known.transform(test.numpy())) - test.numpy()).sum(1).mean())
@@ -31,7 +33,7 @@ def linear_autoencoder() -> Iterator[Check]:
     pca = PCA(DATA, PCA.Config(latent_dim=CODE)).double()
     pca.update(Batch(train), 0.0)
     ae = _trained(train)
-    models: list[tuple[str, PCA | AE, Tensor]] = [
+    models: list[tuple[str, PCA | LinearAE, Tensor]] = [
         ("PCA", pca, pca.components.T),
         ("linear AE", ae, next(ae.decoder.parameters()).detach()),
     ]
@@ -57,6 +59,27 @@ def ppca() -> Iterator[Check]:
     yield Check("log-likelihood against scikit-learn's", best, known, tolerance=1e-9, relation="at_least")
 
 
+def code_density() -> Iterator[Check]:
+    """The densities that autoencoders are sampled through are those of scipy and scikit-learn."""
+    z = _points(300)
+    points = z.numpy()
+
+    def fitted(config: DensityConfig) -> tuple[CodeDensity, float]:
+        density = CodeDensity(DIMS, config).double()
+        density.fit(z)
+        return density, density.distribution().log_prob(z).mean().item()
+
+    _, found = fitted(DensityConfig(density="gaussian"))
+    normal = multivariate_normal(points.mean(0), np.cov(points.T, bias=True))
+    yield Check("gaussian: mean log-density", float(normal.logpdf(points).mean()), found, tolerance=1e-3)
+    _, found = fitted(DensityConfig(density="mixture", components=4))
+    mixture = GaussianMixture(4, tol=1e-2, reg_covar=1e-6 * points.var(0).mean(), random_state=0).fit(points)
+    yield Check("mixture: mean log-density", float(mixture.score(points)), found, tolerance=1e-6)
+    density, found = fitted(DensityConfig(density="kernel"))
+    kernel = neighbors.KernelDensity(bandwidth=density.scales.item(), leaf_size=len(points)).fit(points)
+    yield Check("kernel: mean log-density", float(kernel.score(points)) / len(points), found, tolerance=1e-6)
+
+
 def _points(n: int) -> Tensor:
     """Gaussian points `(n, DIMS)` whose principal components are well apart."""
     root = torch.diag(1.5 ** -torch.arange(DIMS, dtype=torch.float64))
@@ -64,11 +87,10 @@ def _points(n: int) -> Tensor:
     return torch.randn(n, DIMS, dtype=torch.float64) @ root @ rotation[0] + 1.0
 
 
-def _trained(x: Tensor) -> AE:
-    """`ae` with linear networks, its own loss minimised by L-BFGS."""
-    model = AE(DATA, AE.Config(latent_dim=CODE))
-    model.encoder, model.decoder = nn.Linear(DIMS, CODE), nn.Linear(CODE, DIMS)
-    model.double()
+def _trained(x: Tensor) -> LinearAE:
+    """`linear_ae`, its own loss minimised by L-BFGS."""
+    model = LinearAE(DATA, LinearAE.Config(latent_dim=CODE)).double()
+    model.setup(Batch(x[:50]))
     optimizer = torch.optim.LBFGS(
         model.parameters(), max_iter=1000, tolerance_grad=1e-7, tolerance_change=0.0, line_search_fn="strong_wolfe"
     )

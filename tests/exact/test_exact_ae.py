@@ -1,4 +1,4 @@
-"""PCA and probabilistic PCA against independent solutions."""
+"""PCA, probabilistic PCA and the linear autoencoder against independent solutions."""
 
 import math
 import os
@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal
 from sklearn import decomposition
 from sklearn.datasets import load_digits
 
 from genbench.model import Batch, DataSpec, dequantize
+from genbench_ae.linear_ae import LinearAE
 from genbench_ae.pca import PCA
 from genbench_ae.ppca import PPCA
 
@@ -55,6 +57,80 @@ def test_pca_spans_the_reference_subspace(digits):
     error = ((restored - test.flatten(1).numpy()) ** 2).sum(1).mean()
     assert float(model.validation_loss(Batch(test))) == pytest.approx(error, rel=1e-5)
     assert loss == pytest.approx(float(model.validation_loss(Batch(train))), rel=1e-5)
+
+
+def minimised(data, x, latent_dim):
+    """`linear_ae` in float64 where its own loss on `x` is least."""
+    torch.manual_seed(3)
+    model = LinearAE(data, LinearAE.Config(latent_dim=latent_dim)).double()
+    model.setup(Batch(x[:100]))
+    optimizer = torch.optim.LBFGS(
+        model.parameters(),
+        max_iter=2000,
+        history_size=30,
+        tolerance_grad=1e-8,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model.loss(Batch(x), 1.0)["loss"]
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return model.eval()
+
+
+@pytest.mark.parametrize("latent_dim", [2, 10])
+def test_the_linear_ae_finds_the_principal_subspace_of_digits(digits, latent_dim):
+    train, test = digits[:1000].double(), digits[1000:].double()
+    model = minimised(DIGITS, train, latent_dim)
+    reference = decomposition.PCA(latent_dim, svd_solver="full").fit(train.flatten(1).numpy())
+    decoding = next(model.decoder.parameters()).detach().numpy()
+    assert float(subspace_angles(decoding, reference.components_.T).max()) < 1e-3
+    restored = reference.inverse_transform(reference.transform(test.flatten(1).numpy()))
+    error = np.square(restored - test.flatten(1).numpy()).sum(1).mean()
+    with torch.no_grad():
+        assert float(model.validation_loss(Batch(test))) == pytest.approx(error, rel=1e-4)
+
+
+def test_both_layers_of_the_linear_ae_together_project_onto_the_principal_subspace(vectors):
+    model = minimised(VECTORS, vectors.double(), 2)
+    axes = decomposition.PCA(2, svd_solver="full").fit(vectors.double().numpy()).components_
+    encoding, _, decoding, _ = (parameter.detach().numpy() for parameter in model.parameters())
+    for own in (encoding.T, decoding):
+        assert float(subspace_angles(own, axes.T).max()) < 1e-5
+    np.testing.assert_allclose(decoding @ encoding, axes.T @ axes, atol=1e-5)
+    with torch.no_grad():  # and the origin is the mean, which minimising found from a batch's
+        mean = vectors.double().mean(0, keepdim=True)
+        torch.testing.assert_close(model.reconstruct(mean), mean, rtol=0, atol=1e-5)
+
+
+def test_principal_directions_other_than_the_leading_ones_are_a_saddle_of_the_linear_ae(vectors):
+    """There the gradient vanishes, but a turn towards a leading direction has less error (Baldi & Hornik 1989)."""
+    axes = torch.from_numpy(decomposition.PCA(6, svd_solver="full").fit(vectors.double().numpy()).components_)
+    model = LinearAE(VECTORS, LinearAE.Config(latent_dim=2)).double()
+    x = vectors.double()
+
+    def loss(V):
+        with torch.no_grad():
+            encoding, bias, decoding, origin = model.parameters()
+            encoding.copy_(V)
+            decoding.copy_(V.T)
+            origin.copy_(x.mean(0))
+            bias.copy_(-V @ origin)
+        return model.loss(Batch(x), 1.0)["loss"]
+
+    for chosen, saddle in (((0, 1), False), ((0, 2), True), ((3, 5), True)):
+        found = loss(axes[list(chosen)])
+        gradients = torch.autograd.grad(found, list(model.parameters()))
+        at = found.item()
+        assert all(float(gradient.abs().max()) < 1e-10 * at for gradient in gradients)
+        turned = axes[list(chosen)].clone()
+        turned[1] = math.cos(1e-3) * turned[1] + math.sin(1e-3) * axes[1 if saddle else 2]
+        assert (loss(turned).item() < at) is saddle
 
 
 @pytest.mark.mnist

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 
 from genbench.data import Dataset, DataSpec, Split, ViewOptions, apply_view
 from genbench.metrics import MetricError, NotApplicable
+from genbench.metrics.coding import some_points
 from genbench.metrics.denoising import CEILING, Denoising
 from genbench.model import Reconstructor
 
@@ -24,9 +26,15 @@ class Function(Reconstructor):
         return self.function(x)
 
 
+def measure_both(subject, **config):
+    psnr, gain = Denoising(Denoising.Config(**config)).measure(subject)
+    assert (psnr.name, gain.name) == Denoising.names
+    assert psnr.settings == gain.settings
+    return psnr, gain
+
+
 def measure(subject, **config):
-    (measurement,) = Denoising(Denoising.Config(**config)).measure(subject)
-    return measurement
+    return measure_both(subject, **config)[0]
 
 
 def plane(n=1000, scale=1.0):
@@ -43,19 +51,26 @@ def dataset_of(kind, make_dataset):
     return apply_view(make_dataset(), ViewOptions(binarize="threshold" if kind == "binary" else None))
 
 
-@pytest.mark.parametrize("kind", ["binary", "discrete", "continuous"])
-def test_what_changes_nothing_gains_nothing(make_subject, make_dataset, kind):
-    got = measure(make_subject(Function(lambda x: x), dataset_of(kind, make_dataset)))
-    assert (got.name, got.kind, got.better, got.unit) == ("denoising_psnr", "estimate", "higher", "dB")
-    assert got.value == pytest.approx(got.settings["noisy_psnr"])
-    assert got.settings["gain"] == pytest.approx(0, abs=1e-9)
+@pytest.mark.parametrize(
+    ("kind", "corruption"),
+    [
+        *itertools.product(["binary", "discrete", "continuous"], ["auto", "gaussian", "masking"]),
+        *itertools.product(["binary", "discrete"], ["salt-and-pepper"]),
+    ],
+)
+def test_what_changes_nothing_gains_nothing(make_subject, make_dataset, kind, corruption):
+    subject = make_subject(Function(lambda x: x), dataset_of(kind, make_dataset))
+    got, gain = measure_both(subject, corruption=corruption)
+    assert (got.kind, got.better, got.unit) == (gain.kind, gain.better, gain.unit) == ("estimate", "higher", "dB")
+    assert got.value == got.settings["noisy_psnr"]
+    assert (gain.value, gain.stderr, gain.interval) == (0.0, 0.0, (0.0, 0.0))
     low, high = got.interval
     assert low < got.value < high
 
 
 def test_a_projection_keeps_the_noise_along_the_plane_only(make_subject):
     dataset, projection = plane()
-    got = measure(make_subject(Function(lambda x: x @ projection.float()), dataset))
+    got, gain = measure_both(make_subject(Function(lambda x: x @ projection.float()), dataset))
     # sigma of the spread in every dimension before, in two of eight after
     before, after = -20 * math.log10(0.2), -20 * math.log10(0.2) + 10 * math.log10(DIMS / 2)
     spread = math.sqrt(dataset.train.x.astype(float).var(0).mean())
@@ -64,6 +79,34 @@ def test_a_projection_keeps_the_noise_along_the_plane_only(make_subject):
     assert got.value == pytest.approx(after, abs=4 * got.stderr)
     # a chi-squared error of two degrees of freedom per point
     assert got.stderr == pytest.approx(4.343 * math.sqrt(2 / (1000 * 2)), rel=0.1)
+    # and of eight before, of which those two are a part: relative variances 1 and 1/4, and covariance 1/4
+    assert gain.value == pytest.approx(10 * math.log10(DIMS / 2), abs=4 * gain.stderr)
+    assert gain.stderr == pytest.approx(4.343 * math.sqrt((1 + 1 / 4 - 2 / 4) / 1000), rel=0.1)
+
+
+def test_the_gain_s_interval_covers(make_subject, monkeypatch):
+    """150 sets of 60 points, each with noise of its own: a 95% interval may miss at most 18 (mean 7.5, standard
+    deviation 2.7)."""
+    rng = np.random.default_rng(0)
+    train = rng.normal(size=(500, 2)).astype(np.float32)
+    spread = math.sqrt(train.astype(float).var(0).mean())
+    # x/2 + noise/2 - x has the variance (1 + (sigma spread)²)/4 where the noise has (sigma spread)²
+    variance = (0.5 * spread) ** 2
+    truth = -10 * math.log10((1 + variance) / 4 / variance)
+    hits, gains, errors = 0, [], []
+    for seed in range(150):
+        monkeypatch.setattr("genbench.metrics.denoising.PROTOCOL_SEED", seed)
+        test = rng.normal(size=(60, 2)).astype(np.float32)
+        dataset = Dataset(
+            "normal", DataSpec((2,), "continuous"), Split(train), Split(train), Split(test), family="normal"
+        )
+        gain = measure_both(make_subject(Function(lambda x: x / 2), dataset), sigma=0.5)[1]
+        hits += gain.interval[0] <= truth <= gain.interval[1]
+        gains.append(gain.value)
+        errors.append(gain.stderr)
+    assert hits >= 150 - 18
+    # a standard deviation of 150 draws is known to 1/sqrt(300) = 6%
+    assert np.mean(errors) == pytest.approx(np.std(gains), rel=0.24)
 
 
 def test_continuous_data_is_measured_in_its_own_units(make_subject):
@@ -92,6 +135,27 @@ def test_binary_noise_flips_pixels_at_its_rate(make_subject, make_dataset):
     assert set(model.seen[0].unique().tolist()) == {0.0, 1.0}
     assert got.settings["flip"] == 0.25
     assert 10 ** (-got.value / 10) == pytest.approx(0.25, abs=4 * math.sqrt(0.25 * 0.75 / 9000))
+
+
+def test_the_noise_can_be_that_of_denoising_autoencoders(make_subject, make_dataset):
+    dataset = make_dataset((5, 5, 1000))
+    clean = some_points(make_subject(None, dataset).test, 1000)
+    for corruption, changed in (("masking", {0.0}), ("salt-and-pepper", {0.0, 1.0})):
+        model = Function(lambda x: x)
+        got = measure(make_subject(model, dataset), corruption=corruption, rate=0.3)
+        assert (got.settings["corruption"], got.settings["rate"]) == (corruption, 0.3)
+        assert "sigma" not in got.settings
+        seen = torch.cat(model.seen)
+        assert set(seen[seen != clean].tolist()) == changed
+        # pixels of 0.5 show every hit
+        grey = clean == 0.5
+        share = (seen != clean)[grey].double().mean().item()
+        assert share == pytest.approx(0.3, abs=4 * math.sqrt(0.3 * 0.7 / int(grey.sum())))
+
+
+def test_salt_and_pepper_of_continuous_data_is_refused(make_subject):
+    with pytest.raises(NotApplicable, match=r"salt-and-pepper noise needs data in \[0, 1\]"):
+        measure(make_subject(Function(lambda x: x), plane()[0]), corruption="salt-and-pepper")
 
 
 @pytest.mark.parametrize("kind", ["binary", "discrete", "continuous"])
@@ -127,8 +191,10 @@ def test_no_error_at_all_is_the_ceiling_with_a_flag(make_subject):
     point = rng.normal(size=DIMS).astype(np.float32)
     splits = [Split(rng.normal(size=(9, DIMS)).astype(np.float32))] * 2 + [Split(np.tile(point, (9, 1)))]
     dataset = Dataset("one", DataSpec((DIMS,), "continuous"), *splits, family="one")
-    got = measure(make_subject(Function(lambda x: torch.from_numpy(point).expand_as(x)), dataset))
+    got, gain = measure_both(make_subject(Function(lambda x: torch.from_numpy(point).expand_as(x)), dataset))
     assert (got.value, got.stderr, got.interval) == (CEILING, None, None)
+    assert (gain.value, gain.stderr, gain.interval) == (CEILING - got.settings["noisy_psnr"], None, None)
+    assert got.flags == gain.flags
     assert "no error" in got.flags[0]
 
 

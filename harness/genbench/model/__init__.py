@@ -15,16 +15,19 @@ from genbench.model.base import (
 from genbench.model.blocks import ConvDecoder, ConvEncoder, Network, ResidualBlock, autoencoder, he_init, mlp
 from genbench.model.capabilities import (
     CAPABILITIES,
+    Classifier,
     Conditional,
     Decoder,
     Density,
     Encoder,
     LatentBound,
     Posterior,
+    Quantized,
     Reconstructor,
     Sampler,
     Unnormalized,
 )
+from genbench.model.corruption import Corruption, check_corruption, corrupt
 from genbench.model.levels import bin_centres, dequantize, from_logit, log_volume, quantize, snap, to_logit
 from genbench.model.observation import (
     Bernoulli,
@@ -42,9 +45,11 @@ __all__ = [
     "CAPABILITIES",
     "Batch",
     "Bernoulli",
+    "Classifier",
     "Conditional",
     "ConvDecoder",
     "ConvEncoder",
+    "Corruption",
     "DataSpec",
     "Decoder",
     "Density",
@@ -61,6 +66,7 @@ __all__ = [
     "Network",
     "Observation",
     "Posterior",
+    "Quantized",
     "Reconstructor",
     "ResidualBlock",
     "Sampler",
@@ -69,6 +75,8 @@ __all__ = [
     "adam",
     "autoencoder",
     "bin_centres",
+    "check_corruption",
+    "corrupt",
     "cosine",
     "dequantize",
     "from_logit",

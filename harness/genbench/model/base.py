@@ -116,11 +116,16 @@ class GradientModel(Model):
         """The optimiser, made at the first step, when the parameters are on the device."""
         return adam(self.parameters(), self.config.learning_rate)
 
+    def annealing(self, progress: float) -> float:
+        """The share of the step size that is left at this fraction of the budget; override where training has stages,
+        each of which anneals on its own."""
+        return cosine(progress) if self.config.schedule == "cosine" else 1.0
+
     def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         if self._optimizer is None:
             self._optimizer = self.make_optimizer()
         if self.config.schedule == "cosine":
-            set_learning_rate(self._optimizer, self.config.learning_rate * cosine(progress))
+            set_learning_rate(self._optimizer, self.config.learning_rate * self.annealing(progress))
         self._optimizer.zero_grad(set_to_none=True)
         scalars = self.loss(batch, progress)
         scalars["loss"].backward()

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
-from torch.distributions import Distribution, Normal
+from torch.distributions import Distribution, Normal, kl_divergence
 
 if TYPE_CHECKING:
     from genbench.model.observation import Observation
@@ -87,6 +87,35 @@ class Posterior(ABC):
         The harness measures which variables are in use, and the divergence between the two.
         """
 
+    def divergence(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """For each level, in the same order, `(B, d)` in nats, whose expectation over draws is E_q[log q - log p] of
+        each variable: what the ELBO subtracts from E_q[log p(x|z)].
+
+        By default KL(q || p), in closed form. A model overrides it where levels are drawn from what is beneath them:
+        given the levels above, their variables do not follow the q of `posterior`.
+        """
+        return [kl_divergence(q, p) for q, p in self.posterior(x, y)]
+
+
+class Quantized(ABC):
+    """Has a code of T symbols for each data point, which its encoder chooses out of a codebook of K.
+
+    The harness measures how many of them are in use, and what the model is worth where all codes are equally probable.
+
+    Attributes:
+        codebook_size: K.
+    """
+
+    codebook_size: int
+
+    @abstractmethod
+    def codes(self, x: Tensor) -> Tensor:
+        """The code of each data point, `(B, T)` int64 in 0 … K-1."""
+
+    @abstractmethod
+    def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log p(x|code) for codes `(B, T)`, `(B,)`, in nats."""
+
 
 class Unnormalized(ABC):
     """An energy-based model: a density known up to its normaliser, on a path from a base distribution.
@@ -137,6 +166,17 @@ class Reconstructor(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not reconstruct from codes")
 
 
+class Classifier(ABC):
+    """Tells the class of data points, by labels that it was trained on."""
+
+    @abstractmethod
+    def class_log_probs(self, x: Tensor) -> Tensor:
+        """log q(y|x) of every class y, `(B, num_classes)`, in nats; each row's probabilities sum to 1.
+
+        The harness measures how often the most probable class is the wrong one.
+        """
+
+
 CAPABILITIES: tuple[type, ...] = (
     Sampler,
     Density,
@@ -144,7 +184,9 @@ CAPABILITIES: tuple[type, ...] = (
     Conditional,
     Decoder,
     Posterior,
+    Quantized,
     Unnormalized,
     Encoder,
     Reconstructor,
+    Classifier,
 )

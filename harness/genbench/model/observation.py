@@ -35,7 +35,7 @@ class Observation(ABC):
     @property
     @abstractmethod
     def mean(self) -> Tensor:
-        """The mean data point, `(B, *shape)`."""
+        """The mean data point, `(B, *shape)`; of what is discretised, the mean before it is."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
@@ -52,9 +52,7 @@ def parameter_channels(data: DataSpec, likelihood: Likelihood = "auto", std: flo
     Raises:
         UnsupportedData: `likelihood` is no distribution over such data, or has no standard deviation to be given.
     """
-    name = _named(data, likelihood)
-    if std is not None and name != "gaussian":
-        raise UnsupportedData(f"a fixed std is that of likelihood=gaussian, this data has {name}")
+    name = _named(data, likelihood, std)
     return 1 if name == "bernoulli" or std is not None else 2
 
 
@@ -65,36 +63,38 @@ def observe(
 
     Args:
         data: the data's spec.
-        parameters: a decoder's output.
+        parameters: a decoder's output; in lower precision than float32 it is taken to float32.
         likelihood: which distribution; by default Bernoulli for binary data, a discretised logistic for discrete data,
             a Gaussian for continuous data. A Gaussian over discrete data is discretised.
-        std: the standard deviation of a Gaussian, where it is fixed.
+        std: the standard deviation of a Gaussian, where it is fixed, in the units of the data as it is presented (a
+            level of discrete data is 1/(levels-1)).
 
     Raises:
-        UnsupportedData: `likelihood` is no distribution over such data.
+        UnsupportedData: `likelihood` is no distribution over such data, or has no standard deviation to be given.
     """
-    name = _named(data, likelihood)
+    name = _named(data, likelihood, std)
+    parameters = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
     if name == "bernoulli":
         return Bernoulli(parameters)
-    location, log_scale = (parameters, None) if std is not None else parameters.chunk(2, dim=1)
-    if name == "logistic":
-        assert data.levels is not None  # as the data is discrete
-        assert log_scale is not None  # as no std may be given
-        return DiscretizedLogistic(torch.sigmoid(location), log_scale - 2.0, data.levels)
-    if log_scale is None:
-        assert std is not None
-        log_scale = location.new_tensor(std).log()
+    if std is not None:
+        location, log_scale = parameters, parameters.new_tensor(math.log(std))
+    else:
+        location, log_scale = parameters.chunk(2, dim=1)
+        log_scale = (log_scale - 2.0 if name == "logistic" else log_scale).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
     if data.levels is None:
         return Gaussian(location, log_scale)
-    scale = log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp()
-    return DiscretizedGaussian(torch.sigmoid(location), scale, data.levels)
+    if name == "logistic":
+        return DiscretizedLogistic(torch.sigmoid(location), log_scale, data.levels)
+    return DiscretizedGaussian(torch.sigmoid(location), log_scale.exp(), data.levels)
 
 
-def _named(data: DataSpec, likelihood: Likelihood) -> str:
-    """The likelihood that is meant, refused where it is none for such data."""
+def _named(data: DataSpec, likelihood: Likelihood, std: float | None) -> str:
+    """The likelihood that is meant, refused where it is none for such data or has no `std` to be given."""
     name = DEFAULTS[data.kind] if likelihood == "auto" else likelihood
     if data.kind not in KINDS[name]:
         raise UnsupportedData(f"likelihood={name} needs {' or '.join(KINDS[name])} data, this is {data.kind}")
+    if std is not None and name != "gaussian":
+        raise UnsupportedData(f"a fixed std needs likelihood=gaussian, this is {name}")
     return name
 
 
@@ -121,7 +121,7 @@ class DiscretizedLogistic(Observation):
 
     def __init__(self, mean: Tensor, log_scale: Tensor, levels: int) -> None:
         self.location = mean
-        self.log_scale = log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
+        self.log_scale = log_scale
         self.levels = levels
 
     @property
@@ -177,7 +177,7 @@ class Gaussian(Observation):
 
     def __init__(self, mean: Tensor, log_scale: Tensor) -> None:
         self.location = mean
-        self.log_scale = log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
+        self.log_scale = log_scale
 
     @property
     def mean(self) -> Tensor:
