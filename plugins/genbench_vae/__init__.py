@@ -1,4 +1,5 @@
-"""The variational autoencoder family: continuous codes of one level and of several, with and without labels, and discrete codes."""
+"""The variational autoencoder family: Gaussian codes of one level and of several, with and without labels, and discrete
+codes."""
 
 from collections.abc import Iterator
 
@@ -78,6 +79,26 @@ def genbench_models() -> Iterator[genbench.ModelEntry]:
 @genbench.hookimpl
 def genbench_selftests() -> Iterator[genbench.SelftestEntry]:
     """The proofs of these models."""
+    yield genbench.SelftestEntry(
+        "vae",
+        "genbench_vae.selftest_gaussian:one_dimension",
+        summary="the VAE in one dimension against the closed form of its ELBO's optimum",
+    )
+    yield genbench.SelftestEntry(
+        "cvae",
+        "genbench_vae.selftest_labels:cvae",
+        summary="the conditional VAE with a linear decoder against its normal density of each class",
+    )
+    yield genbench.SelftestEntry(
+        "ssvae",
+        "genbench_vae.selftest_labels:ssvae",
+        summary="the semi-supervised VAE's bounds against quadrature and sums over labels and images",
+    )
+    yield genbench.SelftestEntry(
+        "levels_vae",
+        "genbench_vae.selftest_levels:levels",
+        summary="VAEs of two levels against a linear-Gaussian model, and of one level against the VAE",
+    )
     yield genbench.SelftestEntry(
         "vqvae",
         "genbench_vae.selftest:vqvae",

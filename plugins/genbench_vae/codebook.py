@@ -1,4 +1,4 @@
-"""A codebook that follows its assignments by moving averages (van den Oord et al. 2017, appendix A.1)."""
+"""A codebook: the vectors that discrete codes stand for, how they are learnt, and how many of them are in use."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from torch import Tensor, nn
 
 
 class Codebook(nn.Module):
-    """K vectors `(K, d)`, each the moving average of the encoder's outputs that were nearest to it.
+    """K vectors `(K, d)`, and moving counts of how often each is nearest to one of the encoder's outputs.
 
-    A vector whose moving count falls below `revive` times the average one is dead: it is put on one of the batch's
-    outputs, drawn at random, with an average count. All state is in buffers.
+    The vectors are moving averages of those outputs (van den Oord et al. 2017, appendix A.1), or are left to a
+    gradient, and then follow nothing by themselves. A vector whose moving count falls below `revive` times the average
+    one is dead: it is put on one of the batch's outputs, drawn at random, with an average count.
     """
 
-    vectors: Tensor
     counts: Tensor
-    sums: Tensor
 
-    def __init__(self, size: int, dim: int, revive: float) -> None:
+    def __init__(self, size: int, dim: int, revive: float, *, averaged: bool = True) -> None:
         super().__init__()
         self.revive = revive
-        self.register_buffer("vectors", torch.randn(size, dim))
+        self.averaged = averaged
+        self.vectors = nn.Parameter(torch.randn(size, dim), requires_grad=not averaged)
         self.register_buffer("counts", torch.ones(size))
-        self.register_buffer("sums", self.vectors.clone())
 
     def forward(self, codes: Tensor) -> Tensor:
         """The vectors of codes `(B, h, w)`, `(B, d, h, w)`."""
@@ -43,31 +42,39 @@ class Codebook(nn.Module):
         size = len(self.vectors)
         self.vectors.copy_(rows[torch.randperm(len(rows), device=rows.device)[torch.arange(size) % len(rows)]])
         self.counts.fill_(len(rows) / size)
-        self.sums.copy_(self.vectors * self.counts[:, None])
 
     @torch.no_grad()
     def follow(self, z: Tensor, codes: Tensor, weight: float) -> None:
-        """Move the averages by `weight` (1 less the decay) towards the outputs `z` that these `codes` stand for."""
+        """Move the averages by `weight` (1 less the decay) towards the outputs `z` that these `codes` stand for, and
+        put what is dead elsewhere."""
         rows = _rows(z)
-        index = codes.flatten()
-        counts = torch.zeros_like(self.counts).index_add_(0, index, torch.ones_like(rows[:, 0]))
-        sums = torch.zeros_like(self.sums).index_add_(0, index, rows)
+        counts = occurrences(codes, len(self.counts))
         self.counts.lerp_(counts, weight)
-        self.sums.lerp_(sums, weight)
-        size = len(self.counts)
-        average = len(rows) / size
+        if self.averaged:
+            sums = torch.zeros_like(self.vectors).index_add_(0, codes.flatten(), rows)
+            self.vectors.add_(weight * (sums - counts[:, None] * self.vectors) / self.counts[:, None])
+        average = len(rows) / len(self.counts)
         dead = self.counts < self.revive * average
-        found = rows[torch.randint(len(rows), (size,), device=rows.device)]
+        found = rows[torch.randint(len(rows), (len(self.counts),), device=rows.device)]
         self.counts.copy_(torch.where(dead, average, self.counts))
-        self.sums.copy_(torch.where(dead[:, None], average * found, self.sums))
-        self.vectors.copy_(self.sums / self.counts[:, None])
+        self.vectors.copy_(torch.where(dead[:, None], found, self.vectors))
+
+
+def occurrences(codes: Tensor, size: int) -> Tensor:
+    """How often each of `size` codes occurs in `codes`, `(size,)` float32."""
+    index = codes.flatten()
+    return torch.zeros(size, device=codes.device).index_add_(0, index, torch.ones(len(index), device=codes.device))
+
+
+def usage(codes: Tensor, size: int) -> Tensor:
+    """The share of `size` codes that occur in `codes`."""
+    return (occurrences(codes, size) > 0).float().mean()
 
 
 def perplexity(codes: Tensor, size: int) -> Tensor:
-    """exp of the entropy of how often each of `size` codes occurs in `codes`: how many are in use, from 1 to `size`."""
-    index = codes.flatten()
-    share = torch.zeros(size, device=codes.device).index_add_(0, index, torch.ones(len(index), device=codes.device))
-    return torch.special.entr(share / len(index)).sum().exp()
+    """exp of the entropy of how often each of `size` codes occurs in `codes`: from 1 to `size`, where all are equally
+    frequent."""
+    return torch.special.entr(occurrences(codes, size) / codes.numel()).sum().exp()
 
 
 def _rows(z: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ MIN_LOG_STD, MAX_LOG_STD = -7.0, 3.0
 
 
 def gaussian(parameters: Tensor) -> Normal:
-    """N(m, s²) over `(B, d)` of a network's output `(B, 2d)`: m and log s side by side, in float32."""
-    mean, log_std = parameters.float().chunk(2, dim=1)
+    """N(m, s²) over `(B, d)` of a network's output `(B, 2d)`: m and log s side by side, in float32 at least."""
+    mean, log_std = parameters.to(torch.promote_types(parameters.dtype, torch.float32)).chunk(2, dim=1)
     return Normal(mean, log_std.clamp(MIN_LOG_STD, MAX_LOG_STD).exp(), validate_args=False)
 
 

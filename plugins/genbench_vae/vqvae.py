@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,27 +18,30 @@ from genbench.model import (
     GradientModel,
     LatentBound,
     Observation,
+    Quantized,
     Reconstructor,
     Sampler,
     UnsupportedData,
-    cosine,
     he_init,
     observe,
     parameter_channels,
 )
-from genbench_vae.codebook import Codebook, perplexity
+from genbench_vae.codebook import Codebook, perplexity, usage
 from genbench_vae.marginal import marginal_parameters
 from genbench_vae.pixelcnn import GatedPixelCNN
 
 
-class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
+class VQVAE(GradientModel, Sampler, LatentBound, Quantized, Encoder, Reconstructor):
     """p(x) = Σ_c P(c) p(x|e(c)) over grids of codes c, with q(c|x) all on the codes nearest to the encoder's output z.
 
-    The loss is -log p(x|e) + commitment |z - sg(e)|² - log P(sg(c)) (equation 3, without its codebook term: the
-    codebook follows by moving averages). Gradients pass from e to z unchanged, and the prior P, a gated PixelCNN, is
-    trained beside the rest on codes that it does not influence. As q is certain, log p(x|e) + log P(c) is at
-    most log p(x): a bound in nats. All moves end with the budget: the averages slow down as the step size does, so that
-    the prior is not left behind by codes that change their meaning.
+    The loss is -log p(x|e) + |sg(z) - e|² + commitment |z - sg(e)|² (equation 3), without the middle term where the
+    codebook follows by moving averages, and -log P(sg(c)). Gradients pass from e to z unchanged, and the prior P, a
+    gated PixelCNN, does not influence the codes that it is trained on. As q is certain, log p(x|e) + log P(c) is at
+    most log p(x): a bound in nats.
+
+    The prior is trained beside the rest, or after it, on what is left of the budget, with everything else frozen; until
+    then the loss has the uniform prior's rate. All moves end with their stage of the budget: the averages slow down as
+    the step size does, so that the prior is not left behind by codes that change their meaning.
 
     Raises:
         UnsupportedData: (by `check_data`) the data is not images.
@@ -61,9 +65,17 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         commitment: float = Field(
             0.25, ge=0, description="weight of the squared distance to the codes, summed over the grid, per data point"
         )
-        decay: float = Field(0.95, ge=0, lt=1, description="decay per step of the codebook's moving averages")
+        codebook: Literal["ema", "gradient"] = Field(
+            "ema", description="how the codebook is learnt: by moving averages, or by the gradient of its own loss"
+        )
+        decay: float = Field(
+            0.95, ge=0, lt=1, description="decay per step of the moving averages, and of the counts of use"
+        )
         revive: float = Field(
             0.05, gt=0, lt=1, description="share of the average use below which a code is dead and is put elsewhere"
+        )
+        prior_share: float = Field(
+            0.0, ge=0, lt=1, description="last share of the budget, for the prior alone; 0: all is trained throughout"
         )
         prior_width: int = Field(32, ge=1, description="channels of the prior")
         prior_layers: int = Field(3, ge=1, description="gated layers of the prior")
@@ -75,15 +87,14 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         super().__init__(data, config)
         _, height, width = data.shape
         halvings = config.halvings or (1 if min(height, width) < 16 else 2)
-        self.grid = (math.ceil(height / 2**halvings), math.ceil(width / 2**halvings))
+        grid = (math.ceil(height / 2**halvings), math.ceil(width / 2**halvings))
         multiplier = parameter_channels(data)
         self.encoder = _encoder(data.shape[0], halvings, config)
         self.decoder = _decoder(multiplier * data.shape[0], halvings, config)
         self.marginal = nn.Parameter(torch.zeros(multiplier * data.shape[0], height, width))
-        self.codebook = Codebook(config.codes, config.code_dim, config.revive)
-        self.prior = GatedPixelCNN(
-            config.codes, self.grid, config.prior_width, config.prior_layers, config.prior_dropout
-        )
+        self.codebook_size = config.codes
+        self.codebook = Codebook(config.codes, config.code_dim, config.revive, averaged=config.codebook == "ema")
+        self.prior = GatedPixelCNN(config.codes, grid, config.prior_width, config.prior_layers, config.prior_dropout)
 
     @classmethod
     def check_data(cls, data: DataSpec) -> None:
@@ -96,22 +107,44 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         self.marginal.copy_(marginal_parameters(self.data, batch.x))
         self.codebook.start(self.encoder(batch.x))
 
+    def annealing(self, progress: float) -> float:
+        share = self.config.prior_share
+        if self._frozen(progress):
+            return super().annealing((progress - (1 - share)) / share)
+        return super().annealing(progress / (1 - share))
+
     def loss(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        z = self.encoder(batch.x)
+        return self._prior_loss(batch.x) if self._frozen(progress) else self._autoencoder_loss(batch.x, progress)
+
+    def _frozen(self, progress: float) -> bool:
+        """Whether only the prior is still trained."""
+        return self.config.prior_share > 0 and progress >= 1 - self.config.prior_share
+
+    def _autoencoder_loss(self, x: Tensor, progress: float) -> dict[str, Tensor]:
+        z = self.encoder(x)
         codes = self.codebook.nearest(z)
         e = self.codebook(codes)
-        nll = -self.observation(z + (e - z).detach()).log_prob(batch.x).mean()
-        rate = -self.prior.log_prob(codes).mean()
-        commitment = (z - e).square().flatten(1).sum(1).mean()
+        nll = -self.observation(z + (e - z).detach()).log_prob(x).mean()
+        if self.config.prior_share:
+            rate = nll.new_tensor(math.prod(self.prior.grid) * math.log(self.codebook_size))
+        else:
+            rate = -self.prior.log_prob(codes).mean()
+        loss = nll + rate + self.config.commitment * _squared(z - e.detach())
+        if self.config.codebook == "gradient":
+            loss = loss + _squared(z.detach() - e)
         if self.training:
-            slowing = cosine(progress) if self.config.schedule == "cosine" else 1.0
-            self.codebook.follow(z, codes, (1 - self.config.decay) * slowing)
-        return {
-            "loss": nll + rate + self.config.commitment * commitment,
-            "nll": nll,
-            "rate": rate,
-            "perplexity": perplexity(codes, self.config.codes),
-        }
+            self.codebook.follow(z, codes, (1 - self.config.decay) * self.annealing(progress))
+        return {"loss": loss, "nll": nll, "rate": rate, **self._in_use(codes)}
+
+    def _prior_loss(self, x: Tensor) -> dict[str, Tensor]:
+        self.encoder.eval()  # the codes that will be scored, which dropout would change
+        codes = self.codes(x)
+        self.encoder.train(self.training)
+        rate = -self.prior.log_prob(self._on_grid(codes)).mean()
+        return {"loss": rate, "rate": rate, **self._in_use(codes)}
+
+    def _in_use(self, codes: Tensor) -> dict[str, Tensor]:
+        return {"perplexity": perplexity(codes, self.codebook_size), "usage": usage(codes, self.codebook_size)}
 
     def validation_loss(self, batch: Batch) -> Tensor:
         """-log p(x|e) - log P(c): the loss without the commitment, which is no part of the bound."""
@@ -121,16 +154,23 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         """The same `k` times: q is certain, and its log is 0."""
         return self._log_joint(x).expand(k, len(x))
 
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Tensor:
+        return self.codebook.nearest(self.encoder(x)).flatten(1)
+
+    def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
+        return self.observation(self.codebook(self._on_grid(codes))).log_prob(x)
+
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         return self.observation(self.codebook(self.prior.sample(n))).sample()
 
     def encode(self, x: Tensor) -> Tensor:
         """The codes' vectors, `(B, code_dim*h*w)`."""
-        return self.codebook(self.codebook.nearest(self.encoder(x))).flatten(1)
+        return self.codebook(self._on_grid(self.codes(x))).flatten(1)
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean of p(x|e) for the codebook's vectors e that are nearest to those in `z`."""
-        vectors = z.view(len(z), self.config.code_dim, *self.grid)
+        vectors = z.view(len(z), self.config.code_dim, *self.prior.grid)
         return self.observation(self.codebook(self.codebook.nearest(vectors))).mean
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -142,8 +182,16 @@ class VQVAE(GradientModel, Sampler, LatentBound, Encoder, Reconstructor):
         return observe(self.data, self.decoder(e)[:, :, :height, :width] + self.marginal)
 
     def _log_joint(self, x: Tensor) -> Tensor:
-        codes = self.codebook.nearest(self.encoder(x))
-        return self.observation(self.codebook(codes)).log_prob(x) + self.prior.log_prob(codes)
+        codes = self.codes(x)
+        return self.log_likelihood(x, codes) + self.prior.log_prob(self._on_grid(codes))
+
+    def _on_grid(self, codes: Tensor) -> Tensor:
+        return codes.view(len(codes), *self.prior.grid)
+
+
+def _squared(difference: Tensor) -> Tensor:
+    """The squared norm of each data point's vectors `(B, d, h, w)`, averaged over the batch."""
+    return difference.square().flatten(1).sum(1).mean()
 
 
 class _Residual(nn.Module):
