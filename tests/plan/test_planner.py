@@ -90,7 +90,7 @@ def test_the_key_depends_on_what_is_run_and_on_nothing_else(catalogue):
 @pytest.mark.parametrize(
     ("suite", "message"),
     [
-        (Suite(models=("pcaa",)), "unknown model 'pcaa': did you mean pca or ppca?"),
+        (Suite(models=("pcaa",)), "unknown model 'pcaa': did you mean pca"),
         (Suite(models=("pca",), datasets=("digit",)), "unknown dataset 'digit': did you mean digits?"),
         (Suite(models=("pca",), metrics=("fdi",)), "unknown metric 'fdi': did you mean fid"),
         (Suite(models=("pca",), metrics=("fid", "fid[n=5]")), "metric 'fid' is asked for twice"),

@@ -73,9 +73,23 @@ def genbench_metrics() -> Iterator[genbench.MetricEntry]:
         default=True,
     )
     yield genbench.MetricEntry(
+        "classification",
+        "genbench.metrics.classification:Classification",
+        summary="share of test points that a semi-supervised model gets the class of wrong",
+        reference="Wilson 1927",
+        default=True,
+    )
+    yield genbench.MetricEntry(
         "separation",
         "genbench.metrics.latent:Separation",
         summary="how well codes keep classes apart, against PCA at the same dimension",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "collapse",
+        "genbench.metrics.collapse:Collapse",
+        summary="how many latent variables are in use, and how far the posterior is from the prior",
+        reference="Burda, Grosse & Salakhutdinov 2016",
         default=True,
     )
     yield genbench.MetricEntry(
@@ -111,6 +125,20 @@ def genbench_metrics() -> Iterator[genbench.MetricEntry]:
         "genbench.metrics.compression:Compression",
         summary="bits that a quantised code costs at about the error of the code itself",
         reference="Gish & Pierce 1968",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "arithmetic",
+        "genbench.metrics.arithmetic:Arithmetic",
+        summary="whether adding a mean difference of codes changes the attribute that it stands for, and no other",
+        reference="Radford, Metz & Chintala 2016; Larsen et al. 2016",
+        default=True,
+    )
+    yield genbench.MetricEntry(
+        "codebook",
+        "genbench.metrics.codebook:Codebook",
+        summary="share and perplexity of the codebook's vectors in use, and the bound with a uniform prior over them",
+        reference="van den Oord, Vinyals & Kavukcuoglu 2017",
         default=True,
     )
     yield genbench.MetricEntry(
