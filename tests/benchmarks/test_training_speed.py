@@ -20,7 +20,7 @@ from genbench.runner.loop import train
 MNIST = DataSpec((1, 28, 28), "discrete", 256, 10)
 BATCH, ROUNDS = 128, 9
 #: Steps of a window: a second or two each.
-STEPS = {"vae": 30, "realnvp": 40}
+STEPS = {"ae": 40, "vae": 30, "vqvae": 20, "realnvp": 40}
 
 
 @pytest.fixture(scope="module")

@@ -103,8 +103,8 @@ def test_pictures_stand_beside_real_data(page):
     assert captions[:5] == ["real (test split)", "dcgan", "independent", "realnvp", "vae[latent_dim=16], seed 0"]
     assert '<div class="no-picture failed">diverged</div>' in page
     assert Page(page).text.count("No picture:") == 2
-    # five plots; samples of three models and the data; two reconstructions; two pairs of scatter plots
-    assert page.count("data:image/png") == 5 + 4 + 2 + 2
+    # five plots; samples of three models and the data; two reconstructions; the codes of all models
+    assert page.count("data:image/png") == 5 + 4 + 2 + 1
 
 
 def test_broken_and_missing_files_are_simply_not_shown(records, fill_folder, tmp_path):
@@ -163,7 +163,7 @@ def test_write_all_names_what_it_wrote(records, fill_folder, tmp_path):
     assert all(path.is_file() for path in paths)
     assert [path.name for path in paths[:2]] == ["table.csv", "table.md"]
     assert paths[-1].name == "report.html"
-    assert sum(path.parent.name == "plots" for path in paths) == 7
+    assert sum(path.parent.name == "plots" for path in paths) == 6
 
 
 def test_a_browser_shows_it(report, tmp_path, nasty):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbench.report.plots import draw_codes, draw_plots, model_palette, write_plots
+from genbench.report.plots import draw_plots, model_palette, write_plots
 from genbench.report.plots.fidelity import draw_fidelity
 from genbench.report.plots.likelihood import draw_likelihood
 from genbench.report.plots.quality import draw_quality
@@ -265,15 +265,3 @@ def test_without_ais_nothing_is_said_of_it(records):
     assert "AIS" not in drawing.caption
     assert not any("AIS" in text for text in texts(drawing.figure))
     assert drawing.figure.axes[0].get_legend() is None
-
-
-@pytest.mark.parametrize("classes", [1, 3, 10, 40])
-def test_codes_of_any_number_of_classes(record, classes):
-    table = build_tables([record("vae", {"knn_accuracy": 0.9})])[0]
-    rng = np.random.default_rng(0)
-    codes = {"code_2d": rng.normal(size=(80, 2)), "pca_2d": rng.normal(size=(80, 2)), "y": np.arange(80) % classes}
-
-    plot = draw_codes(table, table.rows[0], codes, 8)
-
-    assert "codes-vae" in plot.file
-    assert Image.open(io.BytesIO(plot.png)).width > 500

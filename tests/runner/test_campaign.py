@@ -53,7 +53,7 @@ def test_good_models_have_their_numbers(campaign):
         assert (record.status, record.budget.used.steps, record.error) == ("ok", 20, None)
         assert record.selected["rule"] == "best"
         assert {"reconstruction_mse"} <= {value.name for value in record.metrics}
-        assert record.artifacts.keys() == {"checkpoint", "reconstructions", "log"}
+        assert record.artifacts.keys() == {"checkpoint", "reconstructions", "rows", "log"}
         assert record.curve[-1].fraction == 1.0
     assert found["fine[width=3]"].spec.config["width"] == 3
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from genbench.report import legend, text
 from genbench.report.columns import MEANINGS
 from genbench.report.layout import REAL, Problem, Row, Table, interval_text, value_text
-from genbench.report.pictures import codes, log_tail, picture, png_uri
+from genbench.report.pictures import codes, log_tail, picture, png_uri, rows_of_images
 from genbench.report.protocols import distinct_values, flatten, one_line, plain
 from genbench.report.ranking import ranked_rows
 from genbench.report.standings import ranked_standings
@@ -31,6 +31,39 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 #: Distinct values of a provenance field that are shown.
 VALUES = 4
+#: The pictures that each run leaves of its own model: the artifact, title, what is to be seen, and its room.
+GALLERIES = (
+    ("samples", "Samples", "Drawn at random, none chosen, beside real test data.", "small"),
+    ("reconstructions", "Reconstructions", "Test images, each above what became of it.", "small"),
+    (
+        "manifold",
+        "Latent manifold",
+        "Two-dimensional codes decoded on a grid that is regular in the quantiles of their prior, or of the Gaussian "
+        "of its mean and spread: the first dimension grows to the right, the second upwards.",
+        "wide",
+    ),
+    (
+        "interpolation",
+        "Interpolation",
+        "Between two test images, which stand outside: what is decoded on the straight line between their codes, and "
+        "beneath it on the way around the mean code.",
+        "wide",
+    ),
+    (
+        "traversal",
+        "Traversal",
+        "One row for each of the dimensions that vary most: the code of a test image with other values there, from two "
+        "standard deviations of test codes below their mean to two above.",
+        "wide",
+    ),
+    (
+        "arithmetic",
+        "Attribute arithmetic",
+        "A test image, its reconstruction, and what is decoded when multiples of the mean difference between the "
+        "training codes of two classes, or of two values of a factor, are added to its code.",
+        "wide",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -45,10 +78,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The same kind of picture of several models; `without` have none to show."""
+    """The same kind of picture of several models; `without` have none to show, `shown` is what is not folded away."""
 
     title: str
     caption: str
+    room: str
+    shown: bool
     pictures: list[Picture]
     without: list[str]
 
@@ -70,6 +105,7 @@ class Section:
     highlights: list[tuple[str, str]]
     protocols: dict[str, str]
     plots: list[Picture]
+    side_by_side: list[Picture]
     galleries: list[Gallery]
     failures: list[Failure]
     runs: list[dict[str, str]]
@@ -105,36 +141,71 @@ def tables_to_html(tables: Sequence[Table]) -> str:
 
 
 def _section(table: Table, records: Mapping[str, Record], palette: Palette, out: Path) -> tuple[Section, list[Plot]]:
-    from genbench.report.plots import draw_codes, draw_plots
+    from genbench.report.plots import draw_plots
 
     plots = draw_plots(table, records.values(), palette)
-    scatters = []
-    for row in table.rows:
-        record = _first_ok(row, records)
-        arrays = codes(record, out) if record else None
-        if record is not None and arrays is not None:
-            scatters.append((row.label, draw_codes(table, row, arrays, _code_dimension(record))))
+    compared = _side_by_side(table, records, out)
     section = Section(
         table=table,
         highlights=text.highlights(table),
         protocols=_own_protocols(table),
-        plots=[Picture(plot.title, png_uri(plot.png), plot.caption) for plot in plots],
+        plots=[_embedded(plot) for plot in plots],
+        side_by_side=[_embedded(plot) for plot in compared],
         galleries=[
-            _gallery("samples", "Samples", "Drawn at random, none chosen, beside real test data.", table, records, out),
-            _gallery("reconstructions", "Reconstructions", "Originals above what became of them.", table, records, out),
-            Gallery(
-                "Codes beside PCA",
-                scatters[0][1].caption if scatters else "",
-                [Picture(label, png_uri(plot.png)) for label, plot in scatters],
-                [],
-            ),
+            Gallery(title, caption, room, purpose == "samples", *_pictures(purpose, table, records, out))
+            for purpose, title, caption, room in GALLERIES
         ],
         failures=[_failure(problem, records[problem.key], out) for problem in table.problems],
         runs=[_facts(row, records[key]) for row in table.rows for key in row.keys],
         protocol={name: one_line(value) for name, value in flatten(table.protocol).items()},
         provenance=distinct_values(record.provenance for record in records.values()),
     )
-    return section, [*plots, *(plot for _, plot in scatters)]
+    return section, [*plots, *compared]
+
+
+def _embedded(plot: Plot) -> Picture:
+    return Picture(plot.title, png_uri(plot.png), plot.caption)
+
+
+def _side_by_side(table: Table, records: Mapping[str, Record], out: Path) -> list[Plot]:
+    """Codes of all models in one figure; the same test images, and the same noisy ones, as each gives them back."""
+    from genbench.report.plots.latents import Codes, draw_latents
+    from genbench.report.plots.rows import draw_rows
+
+    scatters: list[Codes] = []
+    images: list[tuple[str, dict[str, Any]]] = []
+    for row in table.rows:
+        record = _first_ok(row, records)
+        if record is None:
+            continue
+        if (arrays := codes(record, out)) is not None:
+            scatters.append(Codes(row.label, record.spec.model, arrays, _code_dimension(record)))
+        left = rows_of_images(record, out)
+        if left is not None and (not images or left["x"].shape == images[0][1]["x"].shape):
+            images.append((row.label, left))
+    plots = [draw_latents(table, scatters)] if scatters else []
+    if images:
+        given = images[0][1]
+        reconstructed = [("original", given["x"]), *((label, left["reconstructed"]) for label, left in images)]
+        restored = [("clean", given["x"]), ("with noise", given["noisy"])]
+        restored += [(label, left["restored"]) for label, left in images]
+        plots += [
+            draw_rows(
+                table,
+                reconstructed,
+                "reconstructions",
+                f"Reconstructions: {table.data}",
+                "The same test images, none chosen, as each model reconstructs them.",
+            ),
+            draw_rows(
+                table,
+                restored,
+                "denoising",
+                f"Denoising: {table.data}",
+                "The same test images with the same noise, and what each model makes of it, trained to do so or not.",
+            ),
+        ]
+    return plots
 
 
 def _own_protocols(table: Table) -> dict[str, str]:
@@ -153,7 +224,8 @@ def _code_dimension(record: Record) -> int | None:
     return next((dimension for dimension in found if isinstance(dimension, int)), None)
 
 
-def _gallery(purpose: str, title: str, caption: str, table: Table, records: Mapping[str, Record], out: Path) -> Gallery:
+def _pictures(purpose: str, table: Table, records: Mapping[str, Record], out: Path) -> tuple[list[Picture], list[str]]:
+    """The pictures that runs left for a purpose, with the models that left none."""
     pictures, without = [], []
     for row in sorted(table.rows, key=lambda row: row.model != REAL):
         record = _first_ok(row, records)
@@ -166,9 +238,7 @@ def _gallery(purpose: str, title: str, caption: str, table: Table, records: Mapp
             pictures.append(Picture(f"{row.label}{several}", uri))
         elif not row.is_reference:
             without.append(row.label)
-    if not any(picture.uri for picture in pictures):
-        pictures = []
-    return Gallery(title, caption, pictures, without)
+    return (pictures if any(picture.uri for picture in pictures) else []), without
 
 
 def _failure(problem: Problem, record: Record, out: Path) -> Failure:

@@ -28,18 +28,32 @@ def picture(record: Record, purpose: str, out: Path) -> str | None:
 
 def codes(record: Record, out: Path) -> dict[str, Any] | None:
     """The arrays of a run's `codes` artifact."""
-    import numpy as np
-
-    content = _artifact(record, "codes", out)
-    if content is None:
-        return None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = dict(arrays)
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error):
-        return None
+    found = _arrays(record, "codes", out)
     planes = [found.get(name) for name in ("code_2d", "pca_2d")]
     return found if "y" in found and all(p is not None and p.shape == (len(found["y"]), 2) for p in planes) else None
+
+
+def rows_of_images(record: Record, out: Path) -> dict[str, Any] | None:
+    """The arrays of a run's `rows` artifact: `x`, `reconstructed`, `noisy` and `restored`, uint8 `(N, C, H, W)`."""
+    found = _arrays(record, "rows", out)
+    rows = [found[name] for name in ("x", "reconstructed", "noisy", "restored") if name in found]
+    alike = len(rows) == 4 and len({row.shape for row in rows}) == 1
+    shown = all(row.dtype == "uint8" and row.ndim == 4 and row.shape[1] in (1, 3) and row.size for row in rows)
+    return found if alike and shown else None
+
+
+def _arrays(record: Record, purpose: str, out: Path) -> dict[str, Any]:
+    """The arrays that a run left for this purpose, by name; none where they can't be read."""
+    import numpy as np
+
+    content = _artifact(record, purpose, out)
+    if content is None:
+        return {}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error):
+        return {}
 
 
 def _artifact(record: Record, purpose: str, out: Path) -> bytes | None:

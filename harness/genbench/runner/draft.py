@@ -28,6 +28,11 @@ ARTIFACTS = {
     "checkpoint": "checkpoint.safetensors",
     "samples": "samples.png",
     "reconstructions": "reconstructions.png",
+    "rows": "rows.npz",
+    "manifold": "manifold.png",
+    "interpolation": "interpolation.png",
+    "traversal": "traversal.png",
+    "arithmetic": "arithmetic.png",
     "codes": "codes.npz",
     "log": "log.txt",
 }

@@ -1,59 +1,97 @@
-"""Pictures that a run leaves: grids of samples and reconstructions; of points in the plane, their histogram."""
+"""Images out of tensors: grids, labelled sheets, mosaics; of points in the plane, their histogram."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Collection, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-#: Columns of a grid, pixels between its tiles, and the least size that a tile is enlarged to.
-COLUMNS, GAP, TILE = 8, 2, 56
+#: Columns of a grid, and the sides that the tiles of sheets and of mosaics are enlarged to at least, in pixels.
+COLUMNS, TILE, SMALL_TILE = 8, 56, 28
+#: Pixels between tiles, between groups of them, between text and tiles, and the height of the text.
+GAP, WIDE_GAP, MARGIN, TEXT = 2, 10, 6, 13
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 #: Bins of a histogram, and the side of its picture.
 BINS, SIDE = 96, 480
 
 
-def save_samples(x: Tensor, path: Path) -> bool:
-    """Save `(N, C, H, W)` in [0, 1] as a grid, or points `(N, 2)` as their histogram.
+def can_be_shown(shape: Sequence[int]) -> bool:
+    """Whether data points of this shape are pictures, grey or in three colours."""
+    return len(shape) == 3 and shape[0] in (1, 3)
 
-    Returns:
-        Whether data of this shape can be shown at all.
+
+def picture_of(x: Tensor) -> Image.Image | None:
+    """Images `(N, C, H, W)` in [0, 1] as a grid, points `(N, 2)` as their histogram; None for other data."""
+    if can_be_shown(x.shape[1:]):
+        return sheet(x.split(COLUMNS))
+    if x.dim() == 2 and x.shape[1] == 2:
+        return _histogram(x.float().cpu().numpy())
+    return None
+
+
+def above(x: Tensor, reconstructed: Tensor) -> Image.Image:
+    """Rows of images, each above the row of what became of them, both `(N, C, H, W)` in [0, 1]."""
+    pairs = zip(x.split(COLUMNS), reconstructed.split(COLUMNS), strict=True)
+    return sheet([row for pair in pairs for row in pair], group=2)
+
+
+def sheet(
+    rows: Sequence[Tensor],
+    labels: Sequence[str] = (),
+    heads: Sequence[str] = (),
+    apart: Collection[int] = (),
+    group: int | None = None,
+) -> Image.Image:
+    """Rows of images.
+
+    Args:
+        rows: `(n, C, H, W)` each, in [0, 1], all of one size.
+        labels: what stands to the left of each row.
+        heads: what stands above each column.
+        apart: columns with a wider gap before them.
+        group: rows after which there is a wider gap.
     """
-    if x.dim() == 4 and x.shape[1] in (1, 3):
-        _grid(x.float().cpu().numpy()).save(path)
-    elif x.dim() == 2 and x.shape[1] == 2:
-        _histogram(x.float().cpu().numpy()).save(path)
-    else:
-        return False
-    return True
+    tiles = [_tiles(row, TILE) for row in rows]
+    height, width = tiles[0].shape[1:3]
+    font = ImageFont.load_default(TEXT)
+    left = MARGIN + max((round(font.getlength(label)) for label in labels), default=-MARGIN) + MARGIN * bool(labels)
+    top = MARGIN + TEXT if heads else 0
+    columns = max(len(row) for row in tiles)
+    across = [left + GAP + i * (width + GAP) + WIDE_GAP * sum(i >= c for c in apart) for i in range(columns + 1)]
+    down = [top + GAP + i * (height + GAP) + WIDE_GAP * (i // group if group else 0) for i in range(len(tiles) + 1)]
+    canvas = Image.new("RGB", (across[-2] + width + GAP, down[-2] + height + GAP), WHITE)
+    for y, row in zip(down, tiles, strict=False):
+        for x, tile in zip(across, row, strict=False):
+            canvas.paste(Image.fromarray(tile), (x, y))
+    draw = ImageDraw.Draw(canvas)
+    for y, label in zip(down, labels, strict=False):
+        draw.text((left - MARGIN, y + height // 2), label, BLACK, font, anchor="rm")
+    for x, head in zip(across, heads, strict=False):
+        draw.text((x + width // 2, top - MARGIN // 2), head, BLACK, font, anchor="ms")
+    return canvas if rows[0].shape[1] == 3 else canvas.convert("L")
 
 
-def save_reconstructions(x: Tensor, reconstructed: Tensor, path: Path) -> bool:
-    """Save rows of originals `(N, C, H, W)`, each above the row of their reconstructions.
-
-    Returns:
-        Whether data of this shape can be shown at all.
-    """
-    if x.dim() != 4 or x.shape[1] not in (1, 3):
-        return False
-    rows = [part for pair in zip(x.split(COLUMNS), reconstructed.split(COLUMNS), strict=True) for part in pair]
-    _grid(np.concatenate([row.float().cpu().numpy() for row in rows])).save(path)
-    return True
+def mosaic(x: Tensor, columns: int) -> Image.Image:
+    """Images `(N, C, H, W)` in [0, 1] edge to edge, in rows of `columns`."""
+    tiles = _tiles(x, SMALL_TILE)
+    rows = [np.concatenate(list(tiles[i : i + columns]), axis=1) for i in range(0, len(tiles), columns)]
+    picture = Image.fromarray(np.concatenate(rows))
+    return picture if x.shape[1] == 3 else picture.convert("L")
 
 
-def _grid(x: np.ndarray) -> Image.Image:
-    count, channels, height, width = x.shape
-    scale = max(1, TILE // max(height, width))
-    tiles = np.clip(np.rint(x * 255), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    tiles = tiles.repeat(scale, 1).repeat(scale, 2)
-    height, width = tiles.shape[1:3]
-    rows = -(-count // COLUMNS)
-    canvas = np.full((rows * (height + GAP) + GAP, COLUMNS * (width + GAP) + GAP, channels), 255, np.uint8)
-    for i, tile in enumerate(tiles):
-        top, left = GAP + (i // COLUMNS) * (height + GAP), GAP + (i % COLUMNS) * (width + GAP)
-        canvas[top : top + height, left : left + width] = tile
-    return Image.fromarray(canvas.squeeze(2) if channels == 1 else canvas)
+def to_bytes(x: Tensor) -> np.ndarray:
+    """Images in [0, 1] as uint8, of the same shape."""
+    scaled: np.ndarray = np.rint(x.float().cpu().numpy() * 255)
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def _tiles(x: Tensor, least: int) -> np.ndarray:
+    """Images `(N, C, H, W)` as `(N, H', W', 3)` uint8, enlarged by a whole number until no side is below `least`."""
+    scale = -(-least // min(x.shape[2:]))
+    tiles = np.broadcast_to(to_bytes(x).transpose(0, 2, 3, 1), (len(x), *x.shape[2:], 3))
+    return tiles.repeat(scale, 1).repeat(scale, 2)
 
 
 def _histogram(points: np.ndarray) -> Image.Image:

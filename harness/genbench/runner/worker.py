@@ -18,8 +18,8 @@ from genbench.data import Dataset, DatasetSource
 from genbench.data.cache import cache_folder
 from genbench.data.device import DeviceSplit
 from genbench.data.views import ViewOptions, apply_view
-from genbench.metrics.base import Metric, Subject, seeded
-from genbench.model import Model, Reconstructor, Sampler
+from genbench.metrics.base import Metric, Subject
+from genbench.model import Model, Sampler
 from genbench.plan.budget import Budget
 from genbench.plan.prepare import capabilities
 from genbench.plan.spec import RunSpec
@@ -28,15 +28,13 @@ from genbench.plugins.local import import_file
 from genbench.results.schema import CurvePoint, Status
 from genbench.results.store import Store
 from genbench.runner.draft import Draft
+from genbench.runner.gallery import save_gallery
 from genbench.runner.loop import HEARTBEAT, Diverged, train
 from genbench.runner.measure import measure, measure_quickly, quick_metrics
 from genbench.runner.memory import Memory
-from genbench.runner.pictures import save_reconstructions, save_samples
 from genbench.runner.provenance import provenance
 from genbench.runner.reference_rows import reference_row
 
-#: Images on a sample grid, and originals on a grid of reconstructions.
-SAMPLES, RECONSTRUCTIONS = 64, 32
 #: What torch says where the CPU's memory is used up.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
 
@@ -174,22 +172,9 @@ class _Run:
             subject.progress = self.reporter(metric)
 
         self.draft.metrics, self.draft.unmeasured = measure(subject, metrics, self.spec.protocol, begin)
-        with seeded(self.spec.seed, subject.device), torch.no_grad():
-            self.save_pictures(subject)
+        save_gallery(subject, self.folder)
         self.draft.collect_artifacts(self.folder)
         self.draft.timing["evaluation"] = time.perf_counter() - started
-
-    def save_pictures(self, subject: Subject) -> None:
-        """Samples and reconstructions, where the model gives them; one that fails to leaves none."""
-        model = subject.model
-        try:
-            if isinstance(model, Sampler):
-                save_samples(model.sample(SAMPLES if subject.data.is_image else 10_000), self.folder / "samples.png")
-            if isinstance(model, Reconstructor):
-                x = subject.test.x(RECONSTRUCTIONS)
-                save_reconstructions(x, model.reconstruct(x), self.folder / "reconstructions.png")
-        except Exception:
-            traceback.print_exc()
 
     def keep(self, point: CurvePoint) -> None:
         """A point of the curve: it stands in the record whatever comes, and the parent has it too."""

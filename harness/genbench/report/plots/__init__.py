@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import seaborn as sns
 
 from genbench.report.layout import Table
-from genbench.report.plots.codes import draw_codes
+from genbench.report.plots.collapse import draw_collapse
 from genbench.report.plots.drawing import Palette, Plot, colours, finished, models
 from genbench.report.plots.fidelity import draw_fidelity
 from genbench.report.plots.likelihood import draw_likelihood
@@ -19,7 +19,7 @@ from genbench.report.plots.separation import draw_separation
 if TYPE_CHECKING:
     from genbench.results.schema import Record
 
-__all__ = ["Palette", "Plot", "draw_codes", "draw_plots", "model_palette", "write_plots"]
+__all__ = ["Palette", "Plot", "draw_plots", "model_palette", "write_plots"]
 
 
 def model_palette(tables: Iterable[Table]) -> Palette:
@@ -36,6 +36,7 @@ def draw_plots(table: Table, records: Iterable[Record], palette: Palette) -> lis
         "likelihood": lambda: draw_likelihood(table, palette),
         "fidelity": lambda: draw_fidelity(table, palette),
         "separation": lambda: draw_separation(table),
+        "collapse": lambda: draw_collapse(table, by_key, palette),
     }
     plots = []
     for name, draw in drawers.items():
