@@ -66,9 +66,9 @@ def minimised(data, x, latent_dim):
     model.setup(Batch(x[:100]))
     optimizer = torch.optim.LBFGS(
         model.parameters(),
-        max_iter=2000,
+        max_iter=1000,
         history_size=30,
-        tolerance_grad=1e-8,
+        tolerance_grad=1e-7,
         tolerance_change=0.0,
         line_search_fn="strong_wolfe",
     )
