@@ -14,7 +14,7 @@ from genbench.model import (
     DataSpec,
     GradientConfig,
     GradientModel,
-    Network,
+    NetworkConfig,
     Reconstructor,
     UnsupportedData,
     autoencoder,
@@ -71,15 +71,11 @@ class EncoderDecoder(SampledCodes, GradientModel, Reconstructor):
         return self.decode(self.encode(x))
 
 
-class AutoencoderConfig(EncoderDecoderConfig):
+class AutoencoderConfig(EncoderDecoderConfig, NetworkConfig):
     """Options of the models whose networks mirror each other: the classical choices beside the code's size."""
 
-    network: Network = Field(
-        "auto",
-        description="convolutional, fully connected, or by default as suits the data's shape; fully connected where "
-        "layers, nodes or activation are given",
-    )
-    width: int = Field(32, ge=1, description="channels of the first convolution; the second has twice as many")
+    dense: ClassVar[tuple[str, ...]] = ("layers", "nodes", "activation")
+
     layers: int | None = Field(
         None, ge=0, description="fully connected hidden layers before the code, and after it; 2 by default"
     )
@@ -101,8 +97,6 @@ class AutoencoderConfig(EncoderDecoderConfig):
         nodes = self._nodes()
         if self.layers is not None and len(nodes) not in (1, self.layers):
             raise ValueError(f"nodes={self.nodes} lists {len(nodes)} layers, layers={self.layers}")
-        if self.network == "conv" and self._dense():
-            raise ValueError(f"{self._dense()[0]} is an option of network=mlp, not of network=conv")
         return self
 
     @property
@@ -112,18 +106,8 @@ class AutoencoderConfig(EncoderDecoderConfig):
         layers = 2 if self.nodes is None and self.layers is None else self.layers
         return nodes * layers if layers is not None and len(nodes) == 1 else nodes
 
-    @property
-    def architecture(self) -> Network:
-        """`network`, where the options of a fully connected one ask for it."""
-        return "mlp" if self.network == "auto" and self._dense() else self.network
-
     def _nodes(self) -> tuple[int, ...]:
         return tuple(int(count) for count in (self.nodes or "512").split("-"))
-
-    def _dense(self) -> list[str]:
-        """The options of a fully connected network that are not as by default."""
-        options = ("layers", "nodes", "activation")
-        return [name for name in options if getattr(self, name) != type(self).model_fields[name].default]
 
 
 class Autoencoder(EncoderDecoder):

@@ -16,7 +16,7 @@ from genbench.model import (
     GradientModel,
     LatentBound,
     Likelihood,
-    Network,
+    NetworkConfig,
     Observation,
     Posterior,
     Reconstructor,
@@ -30,13 +30,11 @@ from genbench_vae.gaussian import gaussian, standard_like
 from genbench_vae.marginal import marginal_parameters
 
 
-class AmortizedConfig(GradientConfig):
+class AmortizedConfig(GradientConfig, NetworkConfig):
     """Options of every model whose q(z|x) and p(x|z) are networks."""
 
     learning_rate: float = Field(2e-3, gt=0, description="Adam's step size at its largest")
     latent_dim: int = Field(16, ge=1, description="size of the code")
-    network: Network = Field("auto", description="convolutional, fully connected, or as suits the data's shape")
-    width: int = Field(32, ge=1, description="channels of the first convolution; the second has twice as many")
     hidden: int = Field(512, ge=1, description="units of each fully connected hidden layer (network=mlp)")
     likelihood: Likelihood = Field("auto", description="p(x|z), or that which suits the data's kind")
     std: float | None = Field(
@@ -64,7 +62,7 @@ class AmortizedModel(GradientModel, Sampler, LatentBound, Decoder, Posterior, En
         multiplier = parameter_channels(data, config.likelihood, config.std)
         self.encoder, self.decoder = autoencoder(
             data,
-            config.network,
+            config.architecture,
             features=2 * config.latent_dim if features is None else features,
             latent_dim=config.latent_dim,
             multiplier=multiplier,

@@ -52,7 +52,7 @@ class LabelledVAE(GradientModel, Sampler, LatentBound):
         multiplier = parameter_channels(data, config.likelihood, config.std)
         self.features, self.decoder = autoencoder(
             data,
-            config.network,
+            config.architecture,
             features=FEATURES,
             latent_dim=config.latent_dim + self.classes,
             multiplier=multiplier,

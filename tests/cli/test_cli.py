@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -192,6 +193,7 @@ def test_show_prints_every_option_with_type_default_bounds_and_meaning(capsys):
     shown = capsys.readouterr().out
     for text in ("latent_dim", "≥ 1", "LatentBound", "Kingma & Welling", "batch_size", "128"):
         assert text in shown
+    assert re.search(r"beta +float +1\.0 .*\n.*warmup +float +0\.0 ", shown)
     assert genbench("show", "vae", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     options = {option["name"]: option for option in document["options"]}

@@ -3,9 +3,20 @@ import math
 
 import pytest
 import torch
+from pydantic import Field, ValidationError
 from torch import nn
 
-from genbench.model import ConvDecoder, ConvEncoder, DataSpec, ResidualBlock, UnsupportedData, autoencoder, he_init, mlp
+from genbench.model import (
+    ConvDecoder,
+    ConvEncoder,
+    DataSpec,
+    NetworkConfig,
+    ResidualBlock,
+    UnsupportedData,
+    autoencoder,
+    he_init,
+    mlp,
+)
 
 SPECS = {
     "digits": DataSpec((1, 8, 8), "discrete", levels=17),
@@ -14,6 +25,10 @@ SPECS = {
     "narrow": DataSpec((2, 1, 5), "continuous"),
     "vectors": DataSpec((20,), "continuous"),
 }
+
+
+class Options(NetworkConfig):
+    hidden: int = Field(512, description="units")
 
 
 def linear_sizes(network):
@@ -118,3 +133,18 @@ def test_a_residual_block_without_weights_is_the_identity():
     for parameter in block.parameters():
         nn.init.zeros_(parameter)
     assert torch.equal(block(x), x)
+
+
+def test_an_option_of_the_other_kind_of_network_is_refused():
+    with pytest.raises(ValidationError, match="hidden is an option of network=mlp, not of network=conv"):
+        Options(network="conv", hidden=7)
+    with pytest.raises(ValidationError, match="width is an option of network=conv, not of network=mlp"):
+        Options(network="mlp", width=7)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [({}, "auto"), ({"hidden": 7}, "mlp"), ({"width": 7}, "auto"), ({"hidden": 7, "width": 7}, "auto")],
+)
+def test_options_of_a_fully_connected_network_alone_ask_for_one(options, kind):
+    assert Options(**options).architecture == kind

@@ -72,8 +72,5 @@ def _print(head: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 def _text(value: Any) -> str:
-    return (
-        {None: "none", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, list)
-        else str(value)
-    )
+    """As an option is written on the command line."""
+    return {"None": "none", "True": "true", "False": "false"}.get(repr(value), str(value))

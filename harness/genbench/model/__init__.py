@@ -12,7 +12,16 @@ from genbench.model.base import (
     cosine,
     set_learning_rate,
 )
-from genbench.model.blocks import ConvDecoder, ConvEncoder, Network, ResidualBlock, autoencoder, he_init, mlp
+from genbench.model.blocks import (
+    ConvDecoder,
+    ConvEncoder,
+    Network,
+    NetworkConfig,
+    ResidualBlock,
+    autoencoder,
+    he_init,
+    mlp,
+)
 from genbench.model.capabilities import (
     CAPABILITIES,
     Classifier,
@@ -64,6 +73,7 @@ __all__ = [
     "Model",
     "ModelConfig",
     "Network",
+    "NetworkConfig",
     "Observation",
     "Posterior",
     "Quantized",

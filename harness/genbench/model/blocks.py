@@ -5,16 +5,53 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from genbench.data.spec import DataSpec
 from genbench.errors import UnsupportedData
+from genbench.model.base import ModelConfig
 
 #: How an option names the network of an encoder and its decoder: `"auto"` is `"conv"` for images, `"mlp"` for vectors.
 Network = Literal["auto", "conv", "mlp"]
+
+
+class NetworkConfig(ModelConfig):
+    """Options of a model with an `autoencoder`. An option of the kind of network that it will not have is refused.
+
+    Attributes:
+        dense: names of those options that only a fully connected network has.
+    """
+
+    dense: ClassVar[tuple[str, ...]] = ("hidden",)
+
+    network: Network = Field(
+        "auto",
+        description="convolutional, fully connected, or by default as suits the data's shape; fully connected where "
+        "options of such a network are given",
+    )
+    width: int = Field(32, ge=1, description="channels of the first convolution; the second has twice as many")
+
+    @model_validator(mode="after")
+    def _options_of_the_network(self) -> Self:
+        unused = {"conv": self._changed(*self.dense), "mlp": self._changed("width"), "auto": []}[self.network]
+        if unused:
+            other = "mlp" if self.network == "conv" else "conv"
+            raise ValueError(f"{unused[0]} is an option of network={other}, not of network={self.network}")
+        return self
+
+    @property
+    def architecture(self) -> Network:
+        """`network`, or the kind whose options are given."""
+        if self.network == "auto" and self._changed(*self.dense) and not self._changed("width"):
+            return "mlp"
+        return self.network
+
+    def _changed(self, *options: str) -> list[str]:
+        return [name for name in options if getattr(self, name) != type(self).model_fields[name].default]
 
 
 def autoencoder(

@@ -45,7 +45,8 @@ def points(spec, n=24):
 def built(spec, **options):
     torch.manual_seed(1)
     SSVAE.check_data(spec)
-    return SSVAE(spec, SSVAE.Config(**{"width": 8, "hidden": 32, "labels": 12, **options}))
+    small = {"conv": {"width": 8}, "mlp": {"hidden": 32}}[options.get("network", "mlp")]
+    return SSVAE(spec, SSVAE.Config(**{**small, "labels": 12, **options}))
 
 
 @torch.enable_grad()
