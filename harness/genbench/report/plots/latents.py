@@ -19,6 +19,8 @@ from genbench.report.plots.drawing import Colour, Drawing, Plot, colours, displa
 PCA = "pca"
 #: Points of a panel, classes that the legend lists, and panels in a row, at most.
 POINTS, CLASSES, ACROSS = 2000, 20, 4
+#: Quantiles of either coordinate that a panel is large enough for: a few far points would press the others together.
+SHOWN = (0.01, 0.99)
 #: Inches of a panel.
 SIDE = 2.6
 
@@ -46,8 +48,8 @@ def draw_latents(table: Table, models: Sequence[Codes]) -> Plot:
         latents(models),
         f"Test data in latent space: {table.data}",
         "One colour per class; of codes of more than two dimensions, the first two principal components. All panels "
-        "are square, with the same scale on both axes. Scores are of the whole codes; beneath them, those of PCA with "
-        "as many dimensions.",
+        "are square, with the same scale on both axes, and large enough for the middle 98% of either coordinate. "
+        "Scores are of the whole codes; beneath them, those of PCA with as many dimensions.",
     )
     return finished(drawing, table, "latents")
 
@@ -89,8 +91,9 @@ def _scatter(ax: Axes, arrays: Mapping[str, Any], palette: Mapping[int, Colour])
     plane = np.asarray(arrays["code_2d"])[:POINTS]
     shades = [palette[label] for label in np.asarray(arrays["y"])[:POINTS].tolist()]
     ax.scatter(plane[:, 0], plane[:, 1], c=shades, s=6, linewidth=0)
-    middle = (plane.min(0) + plane.max(0)) / 2
-    reach = 0.53 * max(float(np.ptp(plane, axis=0).max()), 1e-6)
+    low, high = np.quantile(plane, SHOWN, axis=0)
+    middle = (low + high) / 2
+    reach = 0.6 * max(float((high - low).max()), 1e-6)
     ax.set(
         xticks=[], yticks=[], xlim=(middle[0] - reach, middle[0] + reach), ylim=(middle[1] - reach, middle[1] + reach)
     )
