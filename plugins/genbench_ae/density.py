@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
@@ -97,7 +98,9 @@ class CodeDensity(nn.Module):
             max_iter=EM_STEPS,
             random_state=0,
         )
-        with warnings.catch_warnings():  # fewer distinct codes than Gaussians, or steps left to take, do no harm
+        # one thread: the others would go on spinning, and take their cores from the training that goes on
+        with threadpool_limits(1), warnings.catch_warnings():
+            # fewer distinct codes than Gaussians, or steps left to take, do no harm
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(z)
         scales = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))

@@ -65,5 +65,5 @@ def _sizes(levels: Sequence[Mapping[str, Any]]) -> list[int]:
 def _draw_level(ax: Axes, seeds: Sequence[Mapping[str, Any]], name: str, look: Mapping[str, Any]) -> None:
     kl = np.mean([level["kl_by_variable"] for level in seeds], axis=0)
     active = np.mean([level["active_units"] for level in seeds])
-    label = f"{display(name)}: {active:g} / {seeds[0]['variables']}"
+    label = f"{display(name)}: {active:.3g} / {seeds[0]['variables']}"
     ax.plot(range(1, len(kl) + 1), np.maximum(kl, FLOOR), marker="o", markersize=3.5, label=label, **look)

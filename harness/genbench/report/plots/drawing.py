@@ -50,9 +50,12 @@ class Drawing:
 
 
 def colours(count: int) -> list[Colour]:
-    """Colours that the colour-blind can tell apart, as long as there are enough of them."""
-    safe = sns.color_palette("colorblind")
-    return list(safe[:count] if count <= len(safe) else sns.color_palette("husl", count))
+    """Colours that the colour-blind can tell apart, as long as there are enough of them, else that most people can."""
+    for palette in ("colorblind", "tab20"):
+        safe = sns.color_palette(palette)
+        if count <= len(safe):
+            return list(safe[:count])
+    return list(sns.color_palette("husl", count))
 
 
 def finished(drawing: Drawing, table: Table, name: str) -> Plot:
