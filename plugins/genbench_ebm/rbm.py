@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -100,6 +100,12 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
             parameter.add_(velocity)
         # the difference of free energies has the likelihood's gradient, though not its value
         return {"loss": self.free_energy(v).mean() - self.free_energy(self.persistent).mean()}
+
+    def training_state(self) -> dict[str, Any]:
+        return {"velocity": self._velocity}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        self._velocity = [velocity.to(self.weight.device) for velocity in state["velocity"]]
 
     def free_energy(self, v: Tensor) -> Tensor:
         """F(v) = -log sum_h exp(-E(v, h)) = -v·b - sum_j softplus(c_j + (v W)_j), `(B,)`, in nats; v is `(B, D)`."""

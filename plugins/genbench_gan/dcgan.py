@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -73,9 +73,7 @@ class DCGAN(Model, Sampler, Decoder):
 
     def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         if self._optimizers is None:
-            betas = (self.config.beta1, 0.999)
-            generator, critic = self.generator.parameters(), self.discriminator.parameters()
-            self._optimizers = (adam(generator, 0.0, betas), adam(critic, 0.0, betas))
+            self._optimizers = self._make_optimizers()
         for optimizer in self._optimizers:
             set_learning_rate(optimizer, self.config.learning_rate * cosine(progress))
             optimizer.zero_grad(set_to_none=True)
@@ -99,6 +97,15 @@ class DCGAN(Model, Sampler, Decoder):
             "accuracy": torch.cat([real_logit > 0, fake_logit < 0]).float().mean(),
         }
 
+    def training_state(self) -> dict[str, Any]:
+        return {"optimizers": [optimizer.state_dict() for optimizer in self._optimizers or ()]}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        if state["optimizers"]:
+            self._optimizers = self._make_optimizers()
+            for optimizer, own in zip(self._optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(own)
+
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         x = self.decode(self.prior().sample((n,)))
         assert self.data.levels is not None  # `kinds` has only data with levels
@@ -110,6 +117,11 @@ class DCGAN(Model, Sampler, Decoder):
     def decode(self, z: Tensor) -> Tensor:
         """G(z), not rounded; it has no distribution around it."""
         return self.averaged(z)
+
+    def _make_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """The generator's and the discriminator's."""
+        betas = (self.config.beta1, 0.999)
+        return adam(self.generator.parameters(), 0.0, betas), adam(self.discriminator.parameters(), 0.0, betas)
 
     def _levels(self, x: Tensor) -> Tensor:
         """`x` rounded to the data's levels, with the gradient of the identity."""

@@ -55,19 +55,24 @@ class DeviceSplit:
             stop = start + size
             yield Batch(self._present(self._x[start:stop]), None if self._y is None else self._y[start:stop])
 
-    def shuffled(self, batch_size: int | None, generator: torch.Generator) -> Iterator[Batch]:
+    def shuffled(self, batch_size: int | None, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Batches for ever, each epoch in a new random order; the last, incomplete batch of an epoch is left out.
 
         Args:
             batch_size: data points a batch; None or anything above the split's size gives the whole split each time.
             generator: draws the orders; a CPU generator, so that the order does not depend on the device.
+            skip: batches that were taken before, and are not made again.
         """
         n = len(self)
         size = n if batch_size is None else min(batch_size, n)
+        epochs, skip = divmod(skip, n // size)
+        for _ in range(epochs):
+            torch.randperm(n, generator=generator)
         while True:
             order = torch.randperm(n, generator=generator).to(self.device)
-            for start in range(0, n - size + 1, size):
+            for start in range(skip * size, n - size + 1, size):
                 yield self.batch(order[start : start + size])
+            skip = 0
 
     def _present(self, raw: Tensor) -> Tensor:
         if self._top is None:

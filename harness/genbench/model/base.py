@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -75,6 +75,18 @@ class Model(nn.Module, ABC):
         and off the clock. What it sets must be in buffers of sizes that are known beforehand.
         """
 
+    def training_state(self) -> dict[str, Any] | None:
+        """What training goes on from beside parameters and buffers: an optimiser's `state_dict()`, momenta, counters.
+
+        Dicts, lists, tensors, numbers, strings and None, in any nesting. None (the default) says that training can't go
+        on: a run whose process was killed is then started over. Whoever implements it implements `load_training_state`.
+        """
+        return None
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take over what `training_state` returned, after `setup`, with parameters and buffers already restored."""
+        raise NotImplementedError(f"{type(self).__name__} has a training_state, but can't load it")
+
     def validation_loss(self, batch: Batch) -> Tensor | None:
         """The training objective on held-out data, a scalar mean over the batch, by which the best weights are
         chosen; None (the default) where a model has none."""
@@ -131,6 +143,14 @@ class GradientModel(Model):
         scalars["loss"].backward()
         self._optimizer.step()
         return {name: value.detach() for name, value in scalars.items()}
+
+    def training_state(self) -> dict[str, Any]:
+        return {"optimizer": None if self._optimizer is None else self._optimizer.state_dict()}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        if state["optimizer"] is not None:
+            self._optimizer = self.make_optimizer()
+            self._optimizer.load_state_dict(state["optimizer"])
 
     def validation_loss(self, batch: Batch) -> Tensor | None:
         return self.loss(batch, 1.0)["loss"]

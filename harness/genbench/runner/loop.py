@@ -23,6 +23,7 @@ from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
 from genbench.runner.clock import BudgetClock
+from genbench.runner.resume import random_state, restore_random_state
 
 #: The curve: fractions of the budget, log-spaced, at which the model is measured off the clock.
 FRACTIONS = tuple(1.5**-i for i in range(9, -1, -1))
@@ -34,6 +35,8 @@ SETUP_POINTS = 512
 FINISHING_POINTS = 10_000
 #: Seconds between two reports of progress.
 HEARTBEAT = 0.2
+#: Seconds between two states that a killed run goes on from.
+SAVE_SECONDS = 30.0
 #: Seed of every measurement on the curve: the same noise at every point.
 CURVE_SEED = 1234
 
@@ -69,6 +72,8 @@ def train(
     emit: Callable[[dict[str, Any]], None],
     quick: Callable[[Model], dict[str, float]],
     keep: Callable[[CurvePoint], None],
+    save: Callable[[dict[str, Any]], None] = lambda _: None,
+    saved: dict[str, Any] | None = None,
 ) -> Trained:
     """Train `model` until the budget is spent or it says that it is done; it ends with the selected weights.
 
@@ -82,7 +87,11 @@ def train(
         select: `"best"` scores the weights with the best validation objective on the curve, where there is one.
         emit: called with a progress event a few times a second.
         quick: measures the model in evaluation mode, for the curve.
-        keep: called with every point of the curve.
+        keep: called with every point of the curve, also with those that `saved` has.
+        save: called off the clock with what training can go on from, every `SAVE_SECONDS` and at its end, if the model
+            has a `training_state`.
+        saved: what `save` was given by a process that was killed; training goes on from there, and under a budget
+            of steps comes to the same result as if it had never ended.
 
     Raises:
         Diverged: the loss is not finite; what `keep` was given stands.
@@ -90,7 +99,6 @@ def train(
         Exception: whatever the model raises.
     """
     device = data.device
-    generator = torch.Generator().manual_seed(seed)
     with seeded(seed, device):
         setup_order = torch.randperm(len(data))[: SETUP_POINTS if model.batch_size else None]
         first = data.batch(setup_order.to(device))
@@ -102,10 +110,8 @@ def train(
     if budget.flops is not None and flops is None and set(budget.limits()) <= {"flops", "memory_bytes"}:
         raise GenbenchError("this model's flops can't be counted: give a budget in seconds, steps or epochs")
     trained = Trained(BudgetClock(budget, device, len(data), flops), flops_per_image=flops and flops / size)
-    selection = _Selection(model, select)
     clock = trained.clock
-    pending = list(FRACTIONS)
-    last_report = time.monotonic()
+    state = _State(model, trained, _Selection(model, select), device, keep)
 
     def point(scalars: dict[str, float]) -> None:
         model.eval()
@@ -114,42 +120,107 @@ def train(
             model.finish(some)
             metrics = quick(model)
         model.train()
-        reached = CurvePoint(
-            fraction=clock.fraction,
-            seconds=clock.seconds,
-            steps=clock.steps,
-            samples=clock.samples,
-            objective=objective,
-            scalars=scalars,
-            metrics=metrics,
+        state.add(
+            CurvePoint(
+                fraction=clock.fraction,
+                seconds=clock.seconds,
+                steps=clock.steps,
+                samples=clock.samples,
+                objective=objective,
+                scalars=scalars,
+                metrics=metrics,
+            )
         )
-        trained.curve.append(reached)
-        keep(reached)
-        selection.consider(reached)
 
-    batches = data.shuffled(model.batch_size, generator)
-    clock.start()
-    while True:
+    if saved is not None:
+        state.load(saved)
+    pending = [fraction for fraction in FRACTIONS if fraction > clock.fraction]
+    batches = data.shuffled(model.batch_size, torch.Generator().manual_seed(seed), skip=clock.steps)
+    last_report = last_save = time.monotonic()
+    if not state.ended:
+        clock.start()
+    while not state.ended:
         batch = next(batches)
         with _arithmetic(device, precision):
             scalars = model.update(batch, clock.fraction)
         clock.tick(len(batch.x))
-        ended = model.done or clock.spent
-        if time.monotonic() - last_report >= HEARTBEAT or ended:
-            last_report = time.monotonic()
+        state.ended = model.done or clock.spent
+        now = time.monotonic()
+        if now - last_report >= HEARTBEAT or state.ended:
+            last_report = now
             emit(_event(clock, scalars))
-        if ended or clock.fraction >= pending[0]:
+        measure_now = state.ended or clock.fraction >= pending[0]
+        save_now = state.ended or now - last_save >= SAVE_SECONDS
+        if measure_now or save_now:
             clock.stop()
-            point(_finite(scalars))
-            if ended:
-                break
-            pending = [fraction for fraction in pending if fraction > clock.fraction]
-            clock.start()
-    trained.selected = selection.restore()
+            if measure_now:
+                point(_finite(scalars))
+                pending = [fraction for fraction in pending if fraction > clock.fraction]
+            if save_now and (document := state.document()) is not None:
+                save(document)
+                last_save = time.monotonic()
+            if not state.ended:
+                clock.start()
+    trained.selected = state.selection.restore()
     model.eval()
     with seeded(seed, device), torch.no_grad():
         model.finish(some)
     return trained
+
+
+class _State:
+    """All that training goes on from, of which a document can be made and taken over by another process.
+
+    Attributes:
+        ended: whether nothing is left to train.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        trained: Trained,
+        selection: _Selection,
+        device: torch.device,
+        keep: Callable[[CurvePoint], None],
+    ) -> None:
+        self.model = model
+        self.trained = trained
+        self.selection = selection
+        self.device = device
+        self.keep = keep
+        self.ended = False
+
+    def add(self, point: CurvePoint) -> None:
+        """A point of the curve has been measured."""
+        self.trained.curve.append(point)
+        self.keep(point)
+        self.selection.consider(point)
+
+    def document(self) -> dict[str, Any] | None:
+        """The state as plain data and tensors, or None where the model can't go on from one."""
+        training = self.model.training_state()
+        if training is None:
+            return None
+        return {
+            "ended": self.ended,
+            "clock": self.trained.clock.state(),
+            "curve": [point.model_dump() for point in self.trained.curve],
+            "weights": dict(self.model.state_dict()),
+            "training": training,
+            "best": self.selection.state,
+            "random": random_state(self.device),
+        }
+
+    def load(self, document: dict[str, Any]) -> None:
+        """Take over a document."""
+        for point in document["curve"]:
+            self.add(CurvePoint.model_validate(point))
+        self.selection.state = document["best"]
+        self.model.load_state_dict(document["weights"])
+        self.model.load_training_state(document["training"])
+        self.trained.clock.restore(document["clock"])
+        self.ended = document["ended"]
+        restore_random_state(document["random"], self.device)
 
 
 class _Selection:
