@@ -25,7 +25,8 @@ class Throughput(Metric):
 
     Training's numbers are those that the training loop counted. Sampling is timed here: after a warm-up, in windows
     that end synchronised with the device; the median window counts. `parameters` are the model's trainable numbers,
-    or those of its buffers where a closed-form fit has no others.
+    or those of its buffers where a closed-form fit has no others. Where it is asked for, tables also say what the whole
+    run cost, which is known when the run has ended: `device_seconds`, `train_flops`, `energy_joules`.
     """
 
     class Config(Options):

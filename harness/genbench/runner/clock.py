@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from statistics import median
+from typing import Any
 
 import torch
 
 from genbench.plan.budget import Budget
+from genbench.runner.energy import Energy
+from genbench.runner.share import Share
 
 #: Between two looks at the clock on a GPU (each waits for the device): seconds, and fraction of the budget.
 LOOK_SECONDS, LOOK_FRACTION = 0.1, 0.004
@@ -50,10 +53,15 @@ class BudgetClock:
         self._steps_at_look = 0
         self._windows: list[float] = []
         self._window_start = (0.0, 0)
+        self._seconds_before = 0.0
+        self._share = Share(device)
+        self._energy = Energy(device)
 
     def start(self) -> None:
         """Begin, or go on, counting time."""
         synchronize(self.device)
+        self._share.start()
+        self._energy.start()
         self._since = time.perf_counter()
 
     def stop(self) -> None:
@@ -61,6 +69,8 @@ class BudgetClock:
         if self._since is not None:
             self._look()
             self._since = None
+            self._energy.stop()
+            self._share.stop()
 
     def tick(self, samples: int) -> None:
         """One step on this many data points is done."""
@@ -68,6 +78,38 @@ class BudgetClock:
         self.samples += samples
         if self.device.type == "cpu" or self.steps >= self._next_look:
             self._look()
+
+    def state(self) -> dict[str, Any]:
+        """What a clock of another process needs to count on; taken while this one is stopped."""
+        return {
+            "seconds": self.seconds,
+            "steps": self.steps,
+            "samples": self.samples,
+            "windows": list(self._windows),
+            "window_start": list(self._window_start),
+            "share": self._share.state(),
+            "energy": self._energy.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Count on from `state`."""
+        self.seconds, self.steps, self.samples = state["seconds"], state["steps"], state["samples"]
+        self._windows = list(state["windows"])
+        self._window_start = (state["window_start"][0], state["window_start"][1])
+        self._seconds_at_look, self._steps_at_look = self.seconds, self.steps
+        self._seconds_before = self.seconds
+        self._share.restore(state["share"])
+        self._energy.restore(state["energy"])
+
+    @property
+    def seconds_here(self) -> float:
+        """Of `seconds`, those that this process has spent itself."""
+        return self.seconds - self._seconds_before
+
+    def timing(self) -> dict[str, float]:
+        """What the time cost, and whether the run had all of it, as far as it is known; taken while the clock is
+        stopped. See `Share.timing` and `Energy.timing`."""
+        return self._share.timing() | self._energy.timing()
 
     @property
     def flops(self) -> float | None:
