@@ -1,0 +1,98 @@
+import pytest
+
+from genbench.plan.spec import RunSpec
+from genbench.results.schema import CurvePoint, Failure, Value
+from genbench.runner.draft import Draft
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch, tmp_path_factory):
+    """MLflow's default store is a file in the working folder: one for all tests, since it takes seconds to make."""
+    path = tmp_path_factory.getbasetemp() / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.fixture
+def make_spec():
+    def make(label="vae[latent_dim=2]", data="digits", seed=0, **config):
+        return RunSpec(
+            model="vae",
+            family="vae",
+            label=label,
+            config={"latent_dim": 2, "hidden": [64, 32], "prior": None, "learning_rate": 1e-3, "amsgrad": False}
+            | config,
+            target="genbench_vae.vae:VAE",
+            plugin=("genbench", "0.1.0"),
+            dataset="digits",
+            data=data,
+            dataset_config={},
+            dataset_target="genbench_datasets.digits:Digits",
+            view={},
+            fingerprint="f",
+            budget="20steps",
+            seed=seed,
+            precision="fp32",
+            device="cpu",
+            select="best",
+            metrics={},
+            metric_targets={},
+            protocol={},
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_event():
+    def make(steps, **scalars):
+        return {
+            "phase": "training",
+            "fraction": steps / 20,
+            "seconds": 0.1 * steps,
+            "steps": steps,
+            "samples": 8 * steps,
+            "images_per_s": 80.0,
+            "scalars": scalars,
+        }
+
+    return make
+
+
+@pytest.fixture
+def make_record(make_event):
+    """The record of a run of 20 steps with two points on its curve and one number, or with an error."""
+
+    def make(spec, status="ok"):
+        draft = Draft(spec)
+        draft.use_event(make_event(20))
+        for steps, bits in ((2, 4.5), (20, 2.25)):
+            draft.curve.append(
+                CurvePoint(
+                    fraction=steps / 20,
+                    seconds=0.1 * steps,
+                    steps=steps,
+                    samples=8 * steps,
+                    objective=10 * bits,
+                    metrics={"bits_per_dim": bits},
+                )
+            )
+        if status == "ok":
+            draft.metrics.append(
+                Value(
+                    name="bits_per_dim",
+                    metric="likelihood",
+                    value=2.5,
+                    stderr=0.125,
+                    kind="upper_bound",
+                    better="lower",
+                    unit="bits/dim",
+                    protocol="p",
+                    settings={},
+                )
+            )
+        else:
+            draft.error = Failure(phase="training", type="Broken", message="<script>it broke</script>")
+        return draft.finish(status)
+
+    return make
