@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import asdict, replace
 
 import pytest
 from pydantic import ValidationError
@@ -101,6 +102,8 @@ def test_a_write_that_is_cut_short_leaves_the_old_record(tmp_path, monkeypatch, 
         (b"\xff\xfe", "no JSON document"),
         (b"[]", "not a genbench record of schema 1"),
         (b'{"schema": 2}', "not a genbench record of schema 1"),
+        (b'{"schema_": 1}', "not a genbench record of schema 1"),
+        (b"[" * 100_000, "no JSON document"),
         (b'{"schema": 1}', "not a valid record: key: Field required"),
     ],
 )
@@ -114,6 +117,29 @@ def test_a_bad_record_is_named_and_skipped_and_the_rest_shown(tmp_path, content,
     assert records == [record()]
     assert [s.path for s in skipped] == [other / "record.json"]
     assert skipped[0].reason.startswith(reason)
+
+
+@pytest.mark.parametrize("instead", ["", '"schema_":1,'])
+def test_a_record_that_names_no_schema_is_refused(tmp_path, instead):
+    content = record().model_dump_json(by_alias=True).replace('"schema":1,', instead)
+    Store(tmp_path).folder(KEY).mkdir(parents=True)
+    Store(tmp_path).path(KEY).write_text(content)
+    found = Store(tmp_path).read(KEY)
+    assert isinstance(found, Skipped)
+    assert found.reason == "not a genbench record of schema 1"
+
+
+def test_records_share_what_is_equal_and_nothing_else(tmp_path):
+    store = Store(tmp_path)
+    other = replace(record().metrics[0], value=2.5, settings={"n": 5})
+    written = [record(), record("1" * 16), record("2" * 16, metrics=[other], protocol={"dataset": "mnist"})]
+    for one in written:
+        store.publish(one)
+    first, second, third = store.read_all()[0]
+    assert [first, second, third] == written
+    assert first.protocol is second.protocol is not third.protocol
+    assert first.spec.config is second.spec.config is third.spec.config
+    assert first.metrics[0].settings is second.metrics[0].settings
 
 
 @pytest.mark.parametrize(
@@ -145,7 +171,7 @@ def test_a_record_in_another_s_folder_is_refused(tmp_path):
 
 def test_numbers_must_be_finite():
     with pytest.raises(ValidationError, match="finite"):
-        record(metrics=[record().metrics[0].model_copy(update={"value": float("nan")}).model_dump()])
+        Value(**asdict(record().metrics[0]) | {"value": float("nan")})
 
 
 def test_an_absent_or_unwritable_folder_is_named(tmp_path):
@@ -161,7 +187,7 @@ def test_an_absent_or_unwritable_folder_is_named(tmp_path):
 
 
 def test_a_frame_says_all_that_is_known_of_a_value():
-    found = record().metrics[0].model_copy(update={"interval": (1.25, 1.75), "flags": ("few points", "copies")})
+    found = replace(record().metrics[0], interval=(1.25, 1.75), flags=("few points", "copies"))
     gap = Unmeasured(metric="kid", names=["kid"], status="failed", reason="boom")
     frame = to_frame([record(metrics=[record().metrics[0], found], unmeasured=[gap])])
     assert frame["protocol"].tolist()[:2] == ["p", "p"]

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from genbench.results.schema import Record, Value
+from genbench.results.account import accounted
+from genbench.results.schema import Record, Unmeasured, Value
 
 COLUMNS = [
     "key",
@@ -32,8 +33,8 @@ COLUMNS = [
     "reason",
 ]
 
-#: Those that are fields of a value.
-VALUE_COLUMNS = {"metric", "name", "value", "stderr", "kind", "better", "unit", "protocol"}
+#: Those that hold floats.
+NUMBER_COLUMNS = ["value", "stderr", "interval_low", "interval_high"]
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -47,36 +48,33 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     A record's `status` is repeated in its rows. Numbers that could not be had stand with `value` NaN, `kind`
     `"failed"` or `"not_applicable"` and their `reason`; a record without any number has one row with `name` None.
     """
-    rows: list[dict[str, object]] = []
-    for record in records:
+    rows: list[tuple[object, ...]] = []
+    for record in map(accounted, records):
         spec = record.spec
-        common = {
-            "key": record.key,
-            "model": spec.model,
-            "label": spec.label,
-            "family": spec.family,
-            "data": spec.data,
-            "budget": spec.budget,
-            "seed": spec.seed,
-            "status": record.status,
-            "protocol_hash": record.protocol_hash,
-        }
+        common = (
+            record.key,
+            spec.model,
+            spec.label,
+            spec.family,
+            spec.data,
+            spec.budget,
+            spec.seed,
+            record.status,
+            record.protocol_hash,
+        )
         before = len(rows)
-        rows += [common | _fields(value) for value in record.metrics]
-        for gap in record.unmeasured:
-            rows += [
-                common | {"metric": gap.metric, "name": name, "kind": gap.status, "reason": gap.reason}
-                for name in gap.names
-            ]
+        rows += [common + _measured(value) for value in record.metrics]
+        rows += [common + _unmeasured(gap, name) for gap in record.unmeasured for name in gap.names]
         if len(rows) == before:
-            rows.append(common | {"reason": record.error.message if record.error else None})
-    return pd.DataFrame(rows, columns=COLUMNS)
+            rows.append((*common, *[None] * 11, record.error.message if record.error else None))
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(NUMBER_COLUMNS, float))
 
 
-def _fields(value: Value) -> dict[str, object]:
-    low, high = value.interval or (None, None)
-    return value.model_dump(include=VALUE_COLUMNS) | {
-        "interval_low": low,
-        "interval_high": high,
-        "flags": "; ".join(value.flags),
-    }
+def _measured(value: Value) -> tuple[object, ...]:
+    interval = value.interval or (None, None)
+    about = value.kind, value.better, value.unit, value.protocol, "; ".join(value.flags), None
+    return value.metric, value.name, value.value, value.stderr, *interval, *about
+
+
+def _unmeasured(gap: Unmeasured, name: str) -> tuple[object, ...]:
+    return gap.metric, name, *[None] * 4, gap.status, *[None] * 4, gap.reason

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 Status = Literal["ok", "failed", "diverged", "timeout", "out_of_memory", "killed"]
 #: A run's key names its folder, so nothing but hex digits may pass.
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: What tables and their columns are told apart by: one line that shows all there is of it, so that no two look alike.
+Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$")]
 #: Artifacts lie in the run's own folder: a plain file name, never a path.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.[a-z0-9]+$")]
 
@@ -46,22 +49,24 @@ class Spec(Part):
     metrics: dict[str, dict[str, Any]]
 
 
-class Value(Part):
-    """One measured number; see `genbench.metrics.Measurement`.
+@dataclass(config=ConfigDict(extra="forbid"), frozen=True, slots=True, kw_only=True)
+class Value:
+    """One measured number; see `genbench.metrics.Measurement`. Of all parts the most frequent one, hence the slots: a
+    folder of 20,000 records holds half a million.
 
     Attributes:
         metric: the metric that it answers, e.g. `likelihood` for `bits_per_dim`.
         protocol: hash of all that must agree before two values may be compared.
     """
 
-    name: str
-    metric: str
+    name: Line
+    metric: Line
     value: Finite
     stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     kind: Literal["exact", "lower_bound", "upper_bound", "estimate"]
     better: Literal["higher", "lower", "neither"]
-    unit: str
-    protocol: str
+    unit: Line
+    protocol: Line
     settings: dict[str, Any]
     interval: tuple[Finite, Finite] | None = None
     flags: tuple[str, ...] = ()
@@ -70,8 +75,8 @@ class Value(Part):
 class Unmeasured(Part):
     """A metric that gave no number, with the reason; `names` are the columns that stay empty."""
 
-    metric: str
-    names: list[str]
+    metric: Line
+    names: list[Line]
     status: Literal["failed", "not_applicable"]
     reason: str
 
@@ -91,7 +96,7 @@ class CurvePoint(Part):
     samples: int
     objective: Finite | None = None
     scalars: dict[str, Finite] = {}
-    metrics: dict[str, Finite] = {}
+    metrics: dict[Line, Finite] = {}
 
 
 class Amount(Part):
@@ -113,7 +118,13 @@ class BudgetUse(Part):
 
 
 class Failure(Part):
-    """Why a run is not ok."""
+    """Why a run is not ok.
+
+    Attributes:
+        phase: what was going on: `"setup"`, `"training"` or `"evaluation"`.
+        signal, exit_code: how the process ended, where it did not live to say more.
+        memory_bytes: the process's resident memory when last heard of.
+    """
 
     phase: str
     type: str
@@ -121,6 +132,7 @@ class Failure(Part):
     traceback: str = ""
     signal: str | None = None
     exit_code: int | None = None
+    memory_bytes: int | None = None
     log_tail: str = ""
 
 
@@ -132,7 +144,9 @@ class Record(Part):
             settings, precision, selection, hardware, versions. `protocol_hash` is its hash.
         selected: which weights were scored: `{"rule": "best" or "last", "fraction": …, "steps": …}`.
         artifacts: what lies beside the record, by purpose (`checkpoint`, `samples`, …).
-        timing: seconds of `setup`, `training`, `evaluation`, and peak memory in bytes.
+        timing: seconds of `setup`, `training`, `curve` and `evaluation`; of training, as far as it is known,
+            `cpu_seconds` of all threads, the `share` of its time that the run really had, in [0, 1], with what it lost
+            (`waited_seconds`, `steal_seconds`, `stopped_seconds`), `gpu_utilisation` in [0, 1] and `energy_joules`.
     """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
@@ -140,7 +154,7 @@ class Record(Part):
     status: Status
     spec: Spec
     protocol: dict[str, Any]
-    protocol_hash: str
+    protocol_hash: Line
     capabilities: list[str] = []
     budget: BudgetUse
     selected: dict[str, Any] = {}
@@ -151,5 +165,3 @@ class Record(Part):
     timing: dict[str, Finite | int] = {}
     provenance: dict[str, Any] = {}
     error: Failure | None = None
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +17,12 @@ from pydantic import ValidationError
 
 from genbench.errors import GenbenchError
 from genbench.results.schema import Record
+from genbench.results.sharing import Sharing
 
 RECORD = "record.json"
+#: So many records are kept from the garbage collector: searching them takes seconds each time, and finds no garbage.
+MANY = 1000
+_OTHER_SCHEMA = "not a genbench record of schema 1"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,10 @@ class Store:
         """The folder that a run under way works in; `publish` moves what is in it to the run's own folder."""
         return self.out / "work" / key
 
+    def lock(self, key: str) -> Path:
+        """The file that is locked by who works on the run with this key."""
+        return self.out / "work" / f"{key}.lock"
+
     def prepare(self) -> None:
         """Make the folder and see that it can be written.
 
@@ -63,10 +74,15 @@ class Store:
 
         The record comes last, in one rename: whenever this is cut short, the folder holds the record it held before.
         """
-        workspace, folder = self.workspace(record.key), self.folder(record.key)
+        workspace = self.workspace(record.key)
         workspace.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
         write_atomically(workspace / RECORD, record.model_dump_json(by_alias=True, indent=1))
+        self.move_in(workspace, record.key)
+
+    def move_in(self, workspace: Path, key: str) -> None:
+        """Make the files of a workspace, the record among them, the run with this key, in place of what it had."""
+        folder = self.folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
         files = {path.name: path for path in workspace.iterdir()}
         for name, path in sorted(files.items(), key=lambda item: item[0] == RECORD):
             path.replace(folder / name)
@@ -81,36 +97,71 @@ class Store:
         return read_record(path) if path.exists() else None
 
     def read_all(self) -> tuple[list[Record], list[Skipped]]:
-        """Every record of the folder, by key, and those that were skipped.
+        """Every record of the folder, by key, and those that were skipped. Records share the parts that are equal in
+        them, such as a protocol, so that tens of thousands fit into memory.
 
         Raises:
             GenbenchError: there is no such folder.
         """
         if not self.runs.is_dir():
             raise GenbenchError(f"no results in {self.out}: it has no folder 'runs'")
-        found = [read_record(path) for path in sorted(self.runs.glob(f"*/{RECORD}"))]
-        return [r for r in found if isinstance(r, Record)], [s for s in found if isinstance(s, Skipped)]
+        records: list[Record] = []
+        skipped: list[Skipped] = []
+        sharing = Sharing()
+        with _no_collection():
+            for path in sorted(self.runs.glob(f"*/{RECORD}")):
+                found = read_record(path)
+                if isinstance(found, Record):
+                    sharing.share(found)
+                    records.append(found)
+                else:
+                    skipped.append(found)
+        if len(records) >= MANY:
+            gc.freeze()
+        return records, skipped
 
 
 def read_record(path: Path) -> Record | Skipped:
     """The record in this file, or why it can't be read."""
     try:
-        document = json.loads(path.read_bytes())
+        with path.open("rb", buffering=0) as file:
+            content = file.read()
     except OSError as error:
         return Skipped(path, f"unreadable: {error.strerror}")
-    except ValueError as error:
-        return Skipped(path, f"no JSON document: {error}")
-    if not isinstance(document, dict) or document.get("schema") != 1:
-        return Skipped(path, "not a genbench record of schema 1")
     try:
-        record = Record.model_validate(document)
+        record = Record.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Skipped(path, f"not a valid record: {where}: {first['msg']}")
+        return Skipped(path, _what_is_wrong(content, error))
+    if "schema_" not in record.model_fields_set:
+        return Skipped(path, _OTHER_SCHEMA)
     if record.key != path.parent.name:
         return Skipped(path, f"its key {record.key} is not the name of its folder")
     return record
+
+
+def _what_is_wrong(content: bytes, error: ValidationError) -> str:
+    """Why this is no record, given what is not valid in it."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as unreadable:
+        return f"no JSON document: {unreadable}"
+    if not isinstance(document, dict) or document.get("schema") != 1:
+        return _OTHER_SCHEMA
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"not a valid record: {where}: {first['msg']}"
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection, which would search all that was read so far again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -1,0 +1,147 @@
+import json
+
+import pytest
+from many_records import many_records, write_many
+
+from genbench.errors import GenbenchError, UsageError
+from genbench.results import merging
+from genbench.results.merging import merge
+from genbench.results.schema import Record
+from genbench.results.store import Store
+
+
+@pytest.fixture
+def records():
+    return list(many_records(4))
+
+
+def fill(out, records, **artifacts):
+    """An output folder of these records, each with a file of every artifact."""
+    store = Store(out)
+    for record in records:
+        store.workspace(record.key).mkdir(parents=True)
+        for name in artifacts.values():
+            (store.workspace(record.key) / name).write_text(f"{name} of {record.key}")
+        store.publish(record.model_copy(update={"artifacts": artifacts}))
+    return out
+
+
+def content(out):
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_folders_become_one_with_all_that_their_records_list(records, tmp_path):
+    a = fill(tmp_path / "a", records[:2], samples="samples.png", log="log.txt")
+    b = fill(tmp_path / "b", records[2:3])
+    c = fill(tmp_path / "c", records[3:])
+    copied, skipped = merge([a, b], c)
+    assert (sorted(copied), skipped) == (sorted(record.key for record in records[:3]), [])
+    assert content(c) == content(a) | content(b) | content(fill(tmp_path / "d", records[3:]))
+
+
+def test_the_same_record_is_kept_once_and_a_merge_repeated_copies_nothing(records, tmp_path):
+    a, b = fill(tmp_path / "a", records[:2]), fill(tmp_path / "b", records[1:])
+    shared = Store(b).path(records[1].key)
+    shared.write_text(json.dumps(json.loads(shared.read_text())))  # the same document, written otherwise
+    assert len(merge([a, b], tmp_path / "c")[0]) == 4
+    assert len(Store(tmp_path / "c").read_all()[0]) == 4
+    assert merge([a, b, tmp_path / "c"], tmp_path / "c") == ([], [])
+
+
+@pytest.mark.parametrize("where", ["b", "c"])
+def test_different_records_of_one_key_are_refused_before_anything_is_copied(records, tmp_path, where):
+    a = fill(tmp_path / "a", records)
+    other = fill(tmp_path / where, [records[1].model_copy(update={"status": "killed"})])
+    before = content(tmp_path / "c")
+    with pytest.raises(UsageError) as caught:
+        merge([a, other] if where == "b" else [a], tmp_path / "c")
+    for said in (records[1].key, records[1].spec.label, "seed 0", f"ok in {a}", f"killed in {other}"):
+        assert said in str(caught.value)
+    assert records[0].key not in str(caught.value)
+    assert content(tmp_path / "c") == before
+
+
+def test_a_damaged_record_is_named_and_left_behind(records, tmp_path):
+    a = fill(tmp_path / "a", records)
+    Store(a).path(records[0].key).write_text('{"schema": 1')
+    copied, skipped = merge([a], tmp_path / "c")
+    assert [item.path for item in skipped] == [Store(a).path(records[0].key)]
+    assert sorted(copied) == sorted(record.key for record in records[1:])
+    assert not Store(tmp_path / "c").folder(records[0].key).exists()
+
+
+def test_what_can_not_be_read_in_the_target_is_never_overwritten(records, tmp_path):
+    a, c = fill(tmp_path / "a", records), fill(tmp_path / "c", records[:1])
+    Store(c).path(records[0].key).write_text('{"schema": 2}')
+    before = content(c)
+    with pytest.raises(UsageError, match=rf"{records[0].key} .* not readable in"):
+        merge([a], c)
+    assert content(c) == before
+
+
+def test_only_plain_files_that_the_record_lists_are_copied(records, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    a = fill(tmp_path / "a", records[:1], samples="samples.png", log="log.txt", codes="codes.npz", absent="absent.png")
+    folder = Store(a).folder(records[0].key)
+    (folder / "absent.png").unlink()
+    (folder / "log.txt").unlink()
+    (folder / "log.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "codes.npz").unlink()
+    (folder / "codes.npz").mkdir()
+    (folder / "not-listed.txt").write_text("x")
+    merge([a], tmp_path / "c")
+    copied = Store(tmp_path / "c").folder(records[0].key)
+    assert sorted(path.name for path in copied.iterdir()) == ["record.json", "samples.png"]
+
+
+def test_a_run_folder_that_is_a_link_gives_its_record_only(records, tmp_path):
+    a = fill(tmp_path / "a", records[:1], samples="samples.png")
+    (tmp_path / "b" / "runs").mkdir(parents=True)
+    Store(tmp_path / "b").folder(records[0].key).symlink_to(Store(a).folder(records[0].key))
+    merge([tmp_path / "b"], tmp_path / "c")
+    copied = Store(tmp_path / "c").folder(records[0].key)
+    assert [path.name for path in copied.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("step", ["copyfile", "write_atomically", "move_in"])
+def test_a_merge_that_is_cut_short_leaves_no_half_run_and_goes_on(records, tmp_path, monkeypatch, step):
+    a = fill(tmp_path / "a", records, samples="samples.png")
+    owner = {"copyfile": merging.shutil, "write_atomically": merging, "move_in": Store}[step]
+    real, calls = getattr(owner, step), []
+
+    def cut(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(owner, step, cut)
+    with pytest.raises(KeyboardInterrupt):
+        merge([a], tmp_path / "c")
+    monkeypatch.undo()
+    there, skipped = Store(tmp_path / "c").read_all()
+    assert (len(there), skipped) == (2, [])
+    assert len(merge([a], tmp_path / "c")[0]) == 2
+    assert content(tmp_path / "c") == content(a)
+
+
+def test_a_full_disk_is_an_error_of_one_line(records, tmp_path, monkeypatch):
+    a = fill(tmp_path / "a", records, samples="samples.png")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(merging.shutil, "copyfile", full)
+    with pytest.raises(GenbenchError, match=r"can't copy .* No space left on device"):
+        merge([a], tmp_path / "c")
+
+
+def test_of_many_records_all_are_listed(tmp_path):
+    records, skipped = Store(write_many(tmp_path, 250)).read_all()
+    assert skipped == []
+    assert sorted(records, key=by_key) == sorted(many_records(250), key=by_key)
+    assert {record.spec.seed for record in records} == {0, 1}
+
+
+def by_key(record: Record) -> str:
+    return record.key
