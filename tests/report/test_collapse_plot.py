@@ -17,8 +17,8 @@ def level(kls, active):
 
 
 def collapsed(*levels):
-    return Value.model_validate(
-        {
+    return Value(
+        **{
             "name": "kl",
             "metric": "collapse",
             "value": 1.0,

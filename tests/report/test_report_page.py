@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from genbench.report import page as page_module
 from genbench.report.files import write_all
 from genbench.report.page import write_report
 from genbench.results.store import Skipped, Store
@@ -50,7 +51,7 @@ def test_nothing_is_asked_of_the_network(page):
     links = Page(page).links
 
     assert links
-    assert all(link.startswith(("data:image/png;base64,", "#protocol-")) for link in links)
+    assert all(link.startswith(("data:image/png;base64,", "#protocol-", "#failures")) for link in links)
     assert "default-src 'none'" in page
     assert not re.search(r"@import|url\(", page)
 
@@ -122,6 +123,17 @@ def test_broken_and_missing_files_are_simply_not_shown(records, fill_folder, tmp
     assert "<svg" not in page
 
 
+def test_of_very_many_runs_not_all_are_listed(record, tmp_path, monkeypatch):
+    monkeypatch.setattr(page_module, "RUNS", 2)
+    runs = [record("vae", {"fid": 1.0 + seed}, seed=seed) for seed in range(5)]
+
+    page = write_report(runs, [], tmp_path)[-1].read_text(encoding="utf-8")
+
+    assert [run.key in page for run in runs] == [True, True, False, False, False]
+    assert "Provenance of 5 runs" in page
+    assert "3 more runs are not listed" in page
+
+
 def test_the_first_seed_that_is_ok_is_shown(record, fill_folder, tmp_path):
     samples = {"samples": "samples.png"}
     runs = [
@@ -187,5 +199,5 @@ def test_a_browser_shows_it(report, tmp_path, nasty):
     assert dom.tags.count("button") == 3 + 16  # the inline script ran: every column head became a button
     assert not dom.handlers
     assert nasty in dom.text
-    assert done.stdout.count('<tr><th scope="row">') == 10 + 4  # all numbers, and ranks
+    assert done.stdout.count('<tr><th scope="row">') == 10 + 4 + 2  # all numbers, ranks, failures
     assert "vae[latent_dim=2]" in dom.text

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbench.report.plots import draw_plots, model_palette, write_plots
+from genbench.report.plots import draw_plots, model_palette, quality, write_plots
 from genbench.report.plots.fidelity import draw_fidelity
 from genbench.report.plots.likelihood import draw_likelihood
 from genbench.report.plots.quality import draw_quality
@@ -265,3 +265,17 @@ def test_without_ais_nothing_is_said_of_it(records):
     assert "AIS" not in drawing.caption
     assert not any("AIS" in text for text in texts(drawing.figure))
     assert drawing.figure.axes[0].get_legend() is None
+
+
+def test_the_lines_of_many_runs_are_means_over_seeds(record, monkeypatch):
+    runs = [record("vae", {"bits_per_dim": 2.0}, seed=seed, curve=[4.0 + seed, 3.0 + seed]) for seed in range(4)]
+    (table,) = build_tables(runs)
+    by_key = {run.key: run for run in runs}
+    palette = model_palette([table])
+    lines = draw_quality(table, by_key, palette).figure.axes[0].lines
+    assert sum(len(line.get_xdata()) == 2 for line in lines) == 4
+    monkeypatch.setattr(quality, "LINES", 3)
+    drawing = draw_quality(table, by_key, palette)
+    (line,) = [line for line in drawing.figure.axes[0].lines if len(line.get_xdata()) == 2]
+    assert line.get_ydata().tolist() == [5.5, 4.5]
+    assert "the mean of its runs" in drawing.caption

@@ -60,6 +60,9 @@ ORDER = (
     "peak_memory_mib",
     "parameters",
     "flops_per_image",
+    "device_seconds",
+    "train_flops",
+    "energy_joules",
 )
 
 #: Built-in columns that are left to the wide formats (HTML, CSV, JSON) unless they are asked for.
@@ -97,6 +100,9 @@ WIDE_ONLY = frozenset(
         "peak_memory_mib",
         "parameters",
         "flops_per_image",
+        "device_seconds",
+        "train_flops",
+        "energy_joules",
     }
 )
 
@@ -178,4 +184,7 @@ MEANINGS = {
     "peak_memory_mib": "most memory held while training",
     "parameters": "number of trained numbers",
     "flops_per_image": "floating-point operations to train on one data point",
+    "device_seconds": "time that the device was taken for training, the curve and evaluation",
+    "train_flops": "floating-point operations of the whole training",
+    "energy_joules": "energy that the device took while training, whoever used it",
 }

@@ -52,7 +52,7 @@ def difference(one: Cell, other: Cell) -> Difference:
     assert one.value is not None
     assert other.value is not None
     kind = _kind(one, other)
-    gaps = [one.by_seed[seed] - other.by_seed[seed] for seed in sorted(one.by_seed.keys() & other.by_seed.keys())]
+    gaps = [value - other.by_seed[seed] for seed, value in one.by_seed.items() if seed in other.by_seed]
     if gaps and not agree(gaps, max(abs(one.value), abs(other.value))):
         value, interval = mean(gaps), t_interval(gaps)
         return Difference(value, interval, kind, len(gaps), two_sided_p(value, interval, len(gaps) - 1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.report.formats import write_tables
-from genbench.results.store import Store
+from genbench.results.schema import Record
+from genbench.results.store import Skipped, Store
 
 
 def write_all(out: Path) -> list[Path]:
@@ -16,7 +18,11 @@ def write_all(out: Path) -> list[Path]:
     Raises:
         GenbenchError: there is no such folder.
     """
+    return write_files(*Store(out).read_all(), out)
+
+
+def write_files(records: Sequence[Record], skipped: Sequence[Skipped], out: Path) -> list[Path]:
+    """The same for records that have been read."""
     from genbench.report.page import write_report  # late: brings jinja2
 
-    records, skipped = Store(out).read_all()
     return [*write_tables(records, out), *write_report(records, skipped, out)]

@@ -17,21 +17,22 @@ RANKS = (
 
 
 def flag_notes(table: Table, columns: Sequence[Column]) -> list[str]:
-    """For each flag of these columns what it says and where: `‡ fewer than 3 points per dimension: fid (vae, gan)`."""
+    """For each flag of these columns what it says and where: `‡ fewer than 3 points per dimension: fid, kid (vae)`."""
     where: dict[str, dict[str, list[str]]] = {}
     for column in columns:
         for row in table.rows:
             for flag in row.cells[column.name].flags:
                 where.setdefault(flag, {}).setdefault(column.name, []).append(row.label)
     counts = {c.name: sum(row.cells[c.name].value is not None for row in table.rows) for c in columns}
-    return [
-        f"{FLAGGED} {flag}: "
-        + ", ".join(
-            f"{name} ({'all' if len(labels) == counts[name] > 1 else ', '.join(labels)})"
-            for name, labels in found.items()
-        )
-        for flag, found in where.items()
-    ]
+    notes = []
+    for flag, found in where.items():
+        names: dict[str, list[str]] = {}  # by the rows that are flagged
+        for name, labels in found.items():
+            rows = "all" if len(labels) == counts[name] > 1 else ", ".join(labels)
+            names.setdefault(rows, []).append(name)
+        places = [f"{', '.join(same)} ({rows})" for rows, same in names.items()]
+        notes.append(f"{FLAGGED} {flag}: {', '.join(places)}")
+    return notes
 
 
 def uneven_note(column: Column) -> str:
@@ -74,7 +75,7 @@ def legend(tables: Sequence[Table], columns: Callable[[Table], Sequence[Column]]
     if any(row.ok < len(row.keys) for table in tables for row in table.rows):
         lines.append("n = 2/3: two of three runs are ok, and the numbers are theirs.")
     if any(cell.state == "failed" for cell in cells):
-        lines.append("failed, diverged, timeout, oom (out of memory), killed: the reasons are listed with the table.")
+        lines.append("failed, diverged, timeout, oom (out of memory), killed: the reasons are listed.")
     if any(cell.state == "not_applicable" for cell in cells):
         lines.append(f"{NOT_APPLICABLE} not applicable to this model.")
     if any(cell.state == "absent" for cell in cells):

@@ -30,7 +30,7 @@ def _blocks(table: Table) -> list[str]:
     return [
         f"### {_escape(table.title)}",
         f"Differs from the other tables: {_escape(differs_line(table))}" if table.differs else "",
-        table.order,
+        _escape(table.order),
         "\n".join(_line(cells) for cells in lines),
         "\n".join(f"- {_escape(note)}" for note in flag_notes(table, columns)),
         *_ranks(table),

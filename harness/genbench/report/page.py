@@ -16,8 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from genbench.report import legend, text
 from genbench.report.columns import MEANINGS
-from genbench.report.layout import REAL, Problem, Row, Table, interval_text, value_text
-from genbench.report.pictures import codes, log_tail, picture, png_uri, rows_of_images
+from genbench.report.failures import failures, summary
+from genbench.report.layout import REAL, Row, Table, interval_text, value_text
+from genbench.report.pictures import codes, picture, png_uri, rows_of_images
 from genbench.report.protocols import distinct_values, flatten, one_line, plain
 from genbench.report.ranking import ranked_rows
 from genbench.report.standings import ranked_standings
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 #: Distinct values of a provenance field that are shown.
 VALUES = 4
+#: What a record's timing has seconds of without saying so.
+PHASES = {"setup", "training", "curve", "evaluation"}
+#: Runs of a protocol that are listed with what each used.
+RUNS = 500
+#: Failures whose traceback and log are on the page; a few kilobytes each.
+DETAILS = 200
 #: The pictures that each run leaves of its own model: the artifact, title, what is to be seen, and its room.
 GALLERIES = (
     ("samples", "Samples", "Drawn at random, none chosen, beside real test data.", "small"),
@@ -89,15 +96,6 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A problem with what its run left behind."""
-
-    problem: Problem
-    traceback: str
-    log: str
-
-
-@dataclass(frozen=True)
 class Section:
     """All that the page says about one protocol."""
 
@@ -107,8 +105,8 @@ class Section:
     plots: list[Picture]
     side_by_side: list[Picture]
     galleries: list[Gallery]
-    failures: list[Failure]
     runs: list[dict[str, str]]
+    unlisted: int
     protocol: dict[str, str]
     provenance: dict[str, list[str]]
 
@@ -131,7 +129,7 @@ def write_report(records: Iterable[Record], skipped: Sequence[Skipped], out: Pat
         plots += drawn
     paths = write_plots(plots, out)
     page = out / "report.html"
-    write_atomically(page, _render(sections, records, skipped))
+    write_atomically(page, _render(sections, records, skipped, out))
     return [*paths, page]
 
 
@@ -145,6 +143,7 @@ def _section(table: Table, records: Mapping[str, Record], palette: Palette, out:
 
     plots = draw_plots(table, records.values(), palette)
     compared = _side_by_side(table, records, out)
+    listed = [(row, key) for row in table.rows for key in row.keys]
     section = Section(
         table=table,
         highlights=text.highlights(table),
@@ -155,8 +154,8 @@ def _section(table: Table, records: Mapping[str, Record], palette: Palette, out:
             Gallery(title, caption, room, purpose == "samples", *_pictures(purpose, table, records, out))
             for purpose, title, caption, room in GALLERIES
         ],
-        failures=[_failure(problem, records[problem.key], out) for problem in table.problems],
-        runs=[_facts(row, records[key]) for row in table.rows for key in row.keys],
+        runs=[_facts(row, records[key]) for row, key in listed[:RUNS]],
+        unlisted=len(listed[RUNS:]),
         protocol={name: one_line(value) for name, value in flatten(table.protocol).items()},
         provenance=distinct_values(record.provenance for record in records.values()),
     )
@@ -241,33 +240,32 @@ def _pictures(purpose: str, table: Table, records: Mapping[str, Record], out: Pa
     return (pictures if any(picture.uri for picture in pictures) else []), without
 
 
-def _failure(problem: Problem, record: Record, out: Path) -> Failure:
-    error = record.error
-    log = (error.log_tail if error else "") or log_tail(record, out)
-    return Failure(problem, plain(error.traceback) if error else "", plain(log) if record.status != "ok" else "")
-
-
 def _facts(row: Row, record: Record) -> dict[str, str]:
     """What one run used, for the table of runs."""
     used = record.budget.used.model_dump(exclude_none=True)
-    times = {f"{name} (s)" if isinstance(value, float) else name: value for name, value in record.timing.items()}
+    times = {f"{name} (s)" if name in PHASES else name: value for name, value in record.timing.items()}
     selected = {f"weights: {name}": value for name, value in record.selected.items()}
     facts = {"model": row.label, "seed": record.spec.seed, "status": record.status, **used, **times, **selected}
     numbers = {name: f"{value:,.6g}" if isinstance(value, float) else value for name, value in facts.items()}
-    return {name: one_line(value) for name, value in (numbers | {"run": record.key}).items()}
+    return {one_line(name): one_line(value) for name, value in (numbers | {"run": record.key}).items()}
 
 
-def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Sequence[Skipped]) -> str:
+def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Sequence[Skipped], out: Path) -> str:
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     tables = [section.table for section in sections]
+    failed = failures(records)
+    detailed = {row.key for row in failed[:DETAILS]}
     return (
         _environment()
         .get_template("report.html")
         .render(
             sections=sections,
             statuses=Counter(record.status for record in records),
-            skipped=[(str(item.path), plain(item.reason)) for item in skipped],
+            failures=failed,
+            failures_summary=summary(failed, len(records)),
+            details=failures((record for record in records if record.key in detailed), out)[:DETAILS],
+            skipped=[(plain(str(item.path)), plain(item.reason)) for item in skipped],
             style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
             script=script,
             script_hash=f"sha256-{digest}",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from genbench.results.schema import Record
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+#: Bytes of a log that are read.
+TAIL = 8000
 
 
 def png_uri(png: bytes) -> str:
@@ -56,17 +58,29 @@ def _arrays(record: Record, purpose: str, out: Path) -> dict[str, Any]:
         return {}
 
 
-def _artifact(record: Record, purpose: str, out: Path) -> bytes | None:
+def log_tail(record: Record, out: Path, lines: int = 40) -> str:
+    """The last lines of a run's log."""
+    content = _artifact(record, "log", out, TAIL)
+    return "" if content is None else "\n".join(content.decode(errors="replace").splitlines()[-lines:])
+
+
+def _artifact(record: Record, purpose: str, out: Path, last: int | None = None) -> bytes | None:
+    """What a run left for a purpose, or so many `last` bytes of it.
+
+    The report is for others to read, so a link to a file that is none of a run is not followed; nor is anything opened
+    that is no file and could block.
+    """
     name = record.artifacts.get(purpose)
     if name is None:
         return None
+    runs = out / "runs"
     try:
-        return (out / "runs" / record.key / name).read_bytes()
-    except OSError:
+        path = (runs / record.key / name).resolve()
+        if not path.is_relative_to(runs.resolve()) or not path.is_file():
+            return None
+        with path.open("rb") as file:
+            if last is not None:
+                file.seek(max(0, path.stat().st_size - last))
+            return file.read()
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
         return None
-
-
-def log_tail(record: Record, out: Path, lines: int = 40) -> str:
-    """The last lines of a run's log."""
-    content = _artifact(record, "log", out)
-    return "" if content is None else "\n".join(content.decode(errors="replace").splitlines()[-lines:])

@@ -10,34 +10,43 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genbench.results.schema import Record
 
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: Terminal escapes, control characters, marks that reverse what follows, and halves of surrogate pairs, which no file
+#: can hold.
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: Nested values that are written out: a foreign document may have more than Python's stack.
+LEVELS = 16
 _HASH = re.compile(r"[0-9a-f]{17,}")
 
 
 def plain(text: str) -> str:
-    """The text without terminal escapes (colours in a log) and control characters; tabs and newlines are kept."""
+    """The text without terminal escapes (colours in a log), control characters and what else is not shown but
+    changes what is; tabs and newlines are kept."""
     return _CONTROL.sub("", text)
 
 
-def one_line(value: Any) -> str:
-    """Any JSON value as one line of text."""
+def one_line(value: Any, levels: int = LEVELS) -> str:
+    """Any JSON value as one line of text, `…` for what is nested more deeply than so many levels."""
     if isinstance(value, str):
         return " ".join(plain(value).split())
+    if isinstance(value, Mapping | list | tuple) and not levels:
+        return "…"
     if isinstance(value, Mapping):
-        return ", ".join(f"{one_line(str(name))} {one_line(item)}" for name, item in value.items()) or "–"
+        parts = (f"{one_line(str(name))} {one_line(item, levels - 1)}" for name, item in value.items())
+        return ", ".join(parts) or "–"
     if isinstance(value, list | tuple):
-        return " ".join(one_line(item) for item in value) or "–"
+        return " ".join(one_line(item, levels - 1) for item in value) or "–"
     return json.dumps(value)
 
 
 def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, with dotted names."""
+    """Nested dicts as one, with dotted names, each in one line."""
     flat: dict[str, Any] = {}
     for name, value in document.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{name}.")
+        dotted = f"{prefix}{one_line(name)}"
+        if isinstance(value, Mapping) and value and dotted.count(".") < LEVELS:
+            flat |= flatten(value, f"{dotted}.")
         else:
-            flat[f"{prefix}{name}"] = value
+            flat[dotted] = value
     return flat
 
 

@@ -30,7 +30,7 @@ def t_interval(values: Sequence[float]) -> float:
     """Half-width of the 95% Student-t interval of the mean of at least two values."""
     n = len(values)
     centre = mean(values)
-    variance = math.fsum((value - centre) ** 2 for value in values) / (n - 1)
+    variance = math.fsum([(value - centre) ** 2 for value in values]) / (n - 1)
     return student_95(n - 1) * math.sqrt(variance / n)
 
 

@@ -80,7 +80,7 @@ def order_text(column: Column, worst_first: bool = False) -> str:
 
 def natural(text: str) -> list[tuple[int, str]]:
     """Sorts `vae[latent_dim=8]` before `vae[latent_dim=16]`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text) if part]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d{1,18})", text) if part]
 
 
 def _flatters(row: Row, column: Column) -> bool:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.errors import unknown
 from genbench.report.columns import ORDER, in_order, is_main
+from genbench.report.failures import failures
 from genbench.report.layout import STATUS_WORDS, Cell, Column, Problem, Row, Table
 from genbench.report.protocols import differences, flatten, heading, one_line
 from genbench.report.quantities import NORMAL_95, agree, decimals_for, mean, t_interval
 from genbench.report.ranking import judge, natural, order_text, rank
+from genbench.results.account import accounted
 
 if TYPE_CHECKING:
-    from genbench.results.schema import Record, Value
+    from genbench.results.schema import Record, Unmeasured, Value
 
 
 def build_tables(
@@ -35,10 +37,11 @@ def build_tables(
         UsageError: there is no such column.
     """
     groups: dict[str, list[Record]] = {}
-    for record in records:
+    for record in map(accounted, records):
         groups.setdefault(record.protocol_hash, []).append(record)
-    found = {name for group in groups.values() for record in group for name in _names(record)}
-    for name in [*(columns or []), *([sort.removeprefix("-")] if sort else [])]:
+    asked = [*(columns or []), *([sort.removeprefix("-")] if sort else [])]
+    found = {name for group in groups.values() for record in group for name in _names(record)} if asked else set()
+    for name in asked:
         if name not in found and name not in ORDER:
             raise unknown("column", name, found or ORDER)
     ordered = sorted(groups.values(), key=lambda group: (natural(group[0].spec.data), natural(group[0].spec.budget)))
@@ -74,7 +77,8 @@ def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None
     found = in_order(name for record in records for name in _names(record))
     names = list(dict.fromkeys([*found, *(chosen or []), *([by] if by else [])]))
     main = _main(records) if chosen is None else set(chosen)
-    columns = {name: _column(name, records, main=name in main) for name in names}
+    values, gaps = _values_by_name(records), _gaps_by_name(records)
+    columns = {name: _column(name, values.get(name, []), gaps.get(name, []), main=name in main) for name in names}
     groups = _groups(records)
     rows = [_row(label, group, columns.values()) for label, group in groups.items()]
     columns = {name: _with_decimals(column, rows) for name, column in columns.items()}
@@ -85,7 +89,7 @@ def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None
         rows.sort(key=lambda row: (row.is_reference, *rank(row.cells[by], columns[by], worst_first)))
     return Table(
         protocol_hash=records[0].protocol_hash,
-        data=records[0].spec.data,
+        data=one_line(records[0].spec.data),
         title=" · ".join(heading(records[0])),
         differs=differs,
         protocol=records[0].protocol,
@@ -131,9 +135,24 @@ def _distinct(identity: tuple[str, ...], groups: Iterable[tuple[str, ...]]) -> s
     return " · ".join(part for part in identity[:length] if part)
 
 
-def _column(name: str, records: Iterable[Record], *, main: bool) -> Column:
-    found = [(record, value) for record in records for value in record.metrics if value.name == name]
-    gaps = [gap for record in records for gap in record.unmeasured if name in gap.names]
+def _values_by_name(records: Iterable[Record]) -> dict[str, list[tuple[Record, Value]]]:
+    found: dict[str, list[tuple[Record, Value]]] = {}
+    for record in records:
+        for value in record.metrics:
+            found.setdefault(value.name, []).append((record, value))
+    return found
+
+
+def _gaps_by_name(records: Iterable[Record]) -> dict[str, list[Unmeasured]]:
+    found: dict[str, list[Unmeasured]] = {}
+    for record in records:
+        for gap in record.unmeasured:
+            for name in dict.fromkeys(gap.names):
+                found.setdefault(name, []).append(gap)
+    return found
+
+
+def _column(name: str, found: Sequence[tuple[Record, Value]], gaps: Sequence[Unmeasured], *, main: bool) -> Column:
     sources = [value.metric for _, value in found] + [gap.metric for gap in gaps]
     first = found[0][1] if found else None
     comparable = len({value.protocol for _, value in found}) <= 1
@@ -164,6 +183,7 @@ def _differing(found: Iterable[tuple[Record, Value]]) -> dict[str, tuple[str, ..
 
 def _row(label: str, group: Sequence[Record], columns: Iterable[Column]) -> Row:
     ok = [record for record in group if record.status == "ok"]
+    values, gaps = _values_by_name(ok), _gaps_by_name(ok)
     spec = group[0].spec
     return Row(
         label=label,
@@ -172,19 +192,26 @@ def _row(label: str, group: Sequence[Record], columns: Iterable[Column]) -> Row:
         keys=tuple(record.key for record in group),
         ok=len(ok),
         statuses=Counter(record.status for record in group),
-        cells={column.name: _cell(column, group, ok) for column in columns},
+        cells={
+            column.name: _cell(column, values.get(column.name, []), gaps.get(column.name, []), ok)
+            if ok
+            else _failed_cell(group)
+            for column in columns
+        },
     )
 
 
-def _cell(column: Column, group: Sequence[Record], ok: Sequence[Record]) -> Cell:
-    if not ok:
-        status = Counter(record.status for record in group).most_common(1)[0][0]
-        errors = [record.error.message for record in group if record.error]
-        return Cell("failed", word=STATUS_WORDS[status], reason=errors[0] if errors else "")
-    values = [(record.spec.seed, value) for record in ok for value in record.metrics if value.name == column.name]
+def _failed_cell(group: Sequence[Record]) -> Cell:
+    status = Counter(record.status for record in group).most_common(1)[0][0]
+    errors = [record.error.message for record in group if record.error]
+    return Cell("failed", word=STATUS_WORDS[status], reason=errors[0] if errors else "")
+
+
+def _cell(
+    column: Column, values: Sequence[tuple[Record, Value]], gaps: Sequence[Unmeasured], ok: Iterable[Record]
+) -> Cell:
     if values:
-        return _aggregate(values)
-    gaps = [gap for record in ok for gap in record.unmeasured if column.name in gap.names]
+        return _aggregate([(record.spec.seed, value) for record, value in values])
     if gaps:
         gap = min(gaps, key=lambda gap: gap.status != "failed")
         return Cell(gap.status, word="failed" if gap.status == "failed" else "", reason=gap.reason)
@@ -206,9 +233,13 @@ def _aggregate(seeds: Sequence[tuple[int, Value]]) -> Cell:
         kind=kinds.pop() if len(kinds) == 1 else "estimate",
         n=len(numbers),
         by_seed={seed: value.value for seed, value in seeds},
-        protocols=tuple(dict.fromkeys(one_line(value.protocol) for value in values)),
-        flags=tuple(dict.fromkeys(one_line(flag) for value in values for flag in value.flags)),
+        protocols=_distinct_lines(value.protocol for value in values),
+        flags=_distinct_lines(flag for value in values for flag in value.flags),
     )
+
+
+def _distinct_lines(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one_line(text) for text in dict.fromkeys(texts)))
 
 
 def _ends(values: Sequence[Value]) -> tuple[float, float] | None:
@@ -234,18 +265,6 @@ def _with_decimals(column: Column, rows: Iterable[Row]) -> Column:
 
 
 def _problems(label: str, group: Iterable[Record]) -> list[Problem]:
-    problems = []
-    for record in group:
-        seed, key = record.spec.seed, record.key
-        if record.status != "ok":
-            error = record.error
-            phase = error.phase if error else ""
-            reason = f"{error.type}: {error.message}" if error else "no reason is known"
-            problems.append(Problem(label, seed, STATUS_WORDS[record.status], phase, reason, key))
-        else:
-            problems += [
-                Problem(label, seed, "failed", f"metric {gap.metric}", gap.reason, key)
-                for gap in record.unmeasured
-                if gap.status == "failed"
-            ]
-    return problems
+    return [
+        Problem(label, row.seed, STATUS_WORDS[row.status], row.place, row.reason, row.key) for row in failures(group)
+    ]

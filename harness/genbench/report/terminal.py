@@ -11,6 +11,7 @@ from rich.segment import Segments
 from rich.table import Table as Grid
 from rich.text import Text
 
+from genbench.report.failures import FailureRow, summary
 from genbench.report.layout import Cell, Column, Row, Table
 from genbench.report.legend import RANKS, difference_legend, flag_notes, legend
 from genbench.report.protocols import one_line
@@ -80,6 +81,30 @@ def print_standings(found: Sequence[tuple[Table, Standings | None]], console: Co
     differences = [between for _, standing in shown for between in standing.differences.values()]
     for line in ([RANKS] if any(standing.ranked for _, standing in shown) else []) + difference_legend(differences):
         console.print(Text(line, "dim"))
+
+
+def print_failures(rows: Sequence[FailureRow], runs: int, console: Console, *, verbose: bool = False) -> None:
+    """Print how much of so many runs failed, and three lines on each failure: what, why, and what it had used.
+
+    `verbose` adds its traceback and the end of its log.
+    """
+    console.print(summary(rows, runs), markup=False)
+    for row in rows:
+        console.print()
+        console.print(Text.assemble((row.title, "bold"), ": ", (row.what, "red")), soft_wrap=True)
+        _print_indented(row.reason, console)
+        about = (row.end, row.budget, row.memory, f"run {row.key}")
+        _print_indented(" · ".join(part for part in about if part), console, style="dim")
+        if verbose:
+            _print_indented(row.traceback, console)
+            if row.log:
+                _print_indented("the end of its log:", console, style="dim")
+                _print_indented(row.log, console)
+
+
+def _print_indented(text: str, console: Console, style: str = "") -> None:
+    for line in text.splitlines():
+        console.print(Text(f"    {line}", style), soft_wrap=True)
 
 
 def _print_standing(table: Table, standing: Standings, console: Console) -> None:

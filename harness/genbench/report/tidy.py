@@ -38,13 +38,13 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 def to_json(tables: Sequence[Table]) -> str:
     """A list of tables: protocol, columns, rows with one object per cell, problems."""
-    return json.dumps([_document(table) for table in tables], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps([_document(table) for table in tables], indent=1, allow_nan=False) + "\n"
 
 
 def _line(table: Table, row: Row) -> dict[str, Any]:
     line: dict[str, Any] = {
         "protocol": table.protocol_hash,
-        "data": one_line(table.data),
+        "data": table.data,
         **{name: one_line(table.protocol.get(name, "")) for name in ("budget", "precision", "select")},
         "label": row.label,
         "model": one_line(row.model),
@@ -70,7 +70,7 @@ def _fields(cell: Cell) -> tuple[Any, ...]:
 def standings_to_json(found: Sequence[tuple[Table, Standings | None]]) -> str:
     """A list of protocols: the column (null where none is ranked), its models with their ranks, and the differences of
     all pairs."""
-    return json.dumps([_standings(*each) for each in found], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps([_standings(*each) for each in found], indent=1, allow_nan=False) + "\n"
 
 
 def _standings(table: Table, found: Standings | None) -> dict[str, Any]:

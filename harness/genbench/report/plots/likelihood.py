@@ -84,7 +84,7 @@ def draw_likelihood(table: Table, palette: Palette) -> Drawing | None:
     for position, bar in enumerate(bars):
         text = _text(bar, shown, by_ais)
         ax.text(1.02, position, text, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
-    ax.set_xlabel(f"{shown.name}, test data ({header(shown)})")
+    ax.set_xlabel(f"{shown.name}, test data ({display(header(shown))})")
     said = [
         "Mean over seeds with its 95% interval.",
         "The dashed line is the baseline of independent pixels." if baseline is not None else "",

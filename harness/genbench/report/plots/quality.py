@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from genbench.results.schema import Record
 
 
+#: With more runs than this, lines are means over a model's seeds.
+LINES = 100
+
+
 def draw_quality(table: Table, by_key: Mapping[str, Record], palette: Palette) -> Drawing | None:
     """The first metric that the curves have, over training time; over the budget's share where it is not in seconds."""
     keyed = [(row, key) for row in models(table) for key in row.keys]
@@ -28,9 +32,10 @@ def draw_quality(table: Table, by_key: Mapping[str, Record], palette: Palette) -
         return None
     name = names[0]
     timed = all(by_key[key].budget.allowed.seconds for _, key, _ in curves)
+    labels = {row.label: _legend_label(row) for row in models(table)}
     points = pd.DataFrame(
         [
-            (_legend_label(row), key, point.seconds if timed else point.fraction, point.metrics[name])
+            (labels[row.label], key, point.seconds if timed else point.fraction, point.metrics[name])
             for row, key, curve in curves
             for point in curve
             if name in point.metrics and (point.seconds if timed else point.fraction) > 0
@@ -39,8 +44,10 @@ def draw_quality(table: Table, by_key: Mapping[str, Record], palette: Palette) -
     )
     if points.empty:
         return None
+    if averaged := len(curves) > LINES:
+        points = _mean_lines(points)
     figure, ax = new_axes(table, 3.8)
-    colours = {_legend_label(row): palette[row.label] for row in models(table)}
+    colours = {labels[row.label]: palette[row.label] for row in models(table)}
     sns.lineplot(
         points, x="spent", y="value", hue="model", units="run", estimator=None, palette=colours, marker="o", ax=ax
     )
@@ -48,16 +55,24 @@ def draw_quality(table: Table, by_key: Mapping[str, Record], palette: Palette) -
     ax.set_xscale("log")
     ax.set(
         xlabel="training time spent (s)" if timed else "share of the budget spent",
-        ylabel=f"{name}, validation data\n{header(column) if column else ''}".rstrip(),
+        ylabel=f"{display(name)}, validation data\n{display(header(column)) if column else ''}".rstrip(),
     )
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     cut = _cut_early(ax, points, higher=column is not None and column.better == "higher")
     legend_outside(ax)
+    of = "model, the mean of its runs" if averaged else "run"
     return Drawing(
         figure,
         f"{name} against the budget spent",
-        f"Measured on validation data while training; one line per run.{' Early points lie outside.' if cut else ''}",
+        f"Measured on validation data while training; one line per {of}.{' Early points lie outside.' if cut else ''}",
     )
+
+
+def _mean_lines(points: pd.DataFrame) -> pd.DataFrame:
+    """One line per model in place of one per run: the means of its runs' first points, of their second ones, …"""
+    place = points.groupby("run").cumcount().rename("place")
+    means = points.groupby(["model", place], sort=False)[["spent", "value"]].mean().reset_index()
+    return means.assign(run=means["model"])
 
 
 def _cut_early(ax: Axes, points: pd.DataFrame, *, higher: bool) -> bool:
