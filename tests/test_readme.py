@@ -53,7 +53,7 @@ def test_the_tables_are_those_that_genbench_wrote(readme, request):
     for folder in folders:
         lines = (folder / "table.md").read_text(encoding="utf-8").split("\n\n")
         (table, *_) = [block.splitlines() for block in lines if block.startswith("|")]
-        assert len(table) > 5
+        assert len(table) > 3
         for row in table:
             assert row in readme
 

@@ -23,7 +23,12 @@ def run(
     select: str = "best",
     out: str | Path = "results",
     force: bool = False,
+    resume: bool = True,
+    retry: str = "failed",
+    jobs: int = 1,
+    evaluation_limit: str = "1h",
     plugins: Sequence[str] = (),
+    track: str | Sequence[str] = (),
 ) -> pd.DataFrame:
     """Do what `genbench run` does with flags of the same names; returns the numbers as a frame.
 
@@ -39,20 +44,26 @@ def run(
         precision: `"fp32"`, `"tf32"` or `"bf16"`.
         select: which weights are scored, `"best"` or `"last"`.
         out: the output folder.
-        force: redo finished runs too.
+        force: redo finished runs too, from the start.
+        resume: go on from what a killed process left of a run.
+        retry: redo runs that ended badly: `"failed"` for all, a status such as `"timeout"`, or `"none"`.
+        jobs: runs at a time; they share out the CPU's cores.
+        evaluation_limit: how long measuring one run may take, e.g. `"30min"`.
         plugins: as the values of `-p`.
+        track: trackers to log to, e.g. `"tensorboard"`.
 
     Returns:
         One row per run and number, with the columns of `genbench.results.frame.COLUMNS`.
 
     Raises:
         UsageError: something asked for is unknown, malformed or refused; nothing was run.
-        GenbenchError: a dataset can't be had, or the output folder can't be written.
+        GenbenchError: a dataset can't be had, the output folder can't be written, or a tracker can't start.
     """
     from rich.console import Console
 
     from genbench.plan.suite import make_suite
     from genbench.results.frame import to_frame
+    from genbench.runner.campaign import make_options
     from genbench.runner.display import make_display
     from genbench.runner.session import Session
 
@@ -67,6 +78,7 @@ def run(
         "select": select,
         "out": out,
     }
-    session = Session.open(make_suite(values, "genbench.run"), plugins, force)
+    options = make_options(force, resume, retry, jobs, evaluation_limit, track)
+    session = Session.open(make_suite(values, "genbench.run"), plugins, options)
     console = Console(stderr=True, highlight=False)
     return to_frame(session.carry_out(partial(make_display, console)))

@@ -21,6 +21,7 @@ from genbench.model import (
     Unnormalized,
     standard_normal,
 )
+from genbench.results.schema import Unmeasured, Value
 from genbench.runner.measure import measure
 
 DIMS, CODES, LEVELS = 6, 2, 5
@@ -206,9 +207,10 @@ def ask(make_subject):
 
     def ask(model, dataset):
         metrics = built_in_metrics()
-        values, gaps = measure(make_subject(model, dataset), metrics, {"metrics": {}}, lambda _: None)
+        answers = list(measure(make_subject(model, dataset), metrics, {"metrics": {}}, lambda _: None))
+        values = [answer for answer in answers if isinstance(answer, Value)]
         measured = {name: [value for value in values if value.metric == name] for name in metrics}
-        reasons = {gap.metric: gap for gap in gaps}
+        reasons = {answer.metric: answer for answer in answers if isinstance(answer, Unmeasured)}
         assert {name for name, found in measured.items() if found} | set(reasons) == set(metrics)
         return {name: found for name, found in measured.items() if found}, reasons
 

@@ -1,18 +1,26 @@
 """Models that do what models do when they go wrong, as one local plugin file."""
 
+import ctypes
 import os
+import resource
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import torch
 from pydantic import Field
 from torch import nn
 
 import genbench
-from genbench.model import GradientConfig, GradientModel, Reconstructor
+from genbench.model import GradientConfig, GradientModel, Reconstructor, Sampler
+from genbench.runner import loop
 
 GENBENCH_API = 1
-NAMES = ("fine", "raises", "nan", "exits", "killed", "late", "chatty", "hungry", "slow", "badsetup", "badinit")
+NAMES = (
+    *("fine", "raises", "nan", "exits", "killed", "late", "chatty", "hungry", "slow", "badsetup", "badinit"),
+    *("hangs", "stubborn", "endless", "segfaults", "full", "once", "steady", "unsampled", "forks"),
+)
 
 
 @genbench.hookimpl
@@ -106,3 +114,72 @@ class Badsetup(Fine):
 class Badinit(Fine):
     def __init__(self, data, config):
         raise RuntimeError("can't be built")
+
+
+class Hangs(Fine):
+    def misbehave(self):
+        if self.updates > 5:
+            time.sleep(1000)
+
+
+class Stubborn(Fine):
+    """Hangs, and does not let itself be asked to end."""
+
+    def misbehave(self):
+        if self.updates > 5:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM})
+            time.sleep(1000)
+
+
+class Endless(Fine, Sampler):
+    def sample(self, n, y=None):
+        while True:
+            time.sleep(0.01)
+
+
+class Unsampled(Fine, Sampler):
+    def sample(self, n, y=None):
+        raise RuntimeError("no samples today")
+
+
+class Segfaults(Fine):
+    def misbehave(self):
+        if self.updates > 5:
+            ctypes.string_at(0)
+
+
+class Forks(Fine):
+    """Dies and leaves a process behind, as one with a data loader may."""
+
+    def misbehave(self):
+        if self.updates > 5:
+            subprocess.Popen(["sleep", "1000"])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Full(Fine):
+    """Its process can't write more than a few thousand bytes to any file, as if the disk were full."""
+
+    def misbehave(self):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+
+class Steady(Fine):
+    """Its state is saved after every step, each of which takes a while."""
+
+    def __init__(self, data, config):
+        super().__init__(data, config)
+        loop.SAVE_SECONDS = 0.0
+
+    def misbehave(self):
+        time.sleep(0.01)
+
+
+class Once(Steady):
+    """Is killed at its eighth step, but for the first time only."""
+
+    def misbehave(self):
+        marker = Path(os.environ["GENBENCH_TEST"]) / "killed-once"
+        if self.updates == 8 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -7,7 +7,7 @@ from rich.console import Console
 from genbench.runner import display as display_module
 from genbench.runner.display import Bars, Lines, make_display
 
-SPEC = SimpleNamespace(title="vae on digits, seed 0")
+SPEC, REUSED, FAILED = (SimpleNamespace(title=f"vae on digits, seed {seed}", key=str(seed)) for seed in range(3))
 EVENT = {
     "phase": "training",
     "fraction": 0.5,
@@ -35,9 +35,9 @@ def shown(terminal):
         if terminal:
             display.progress.refresh()
         display.ended(SPEC, record(bits_per_dim=1.9, log_likelihood=-80.0, fid=3.0))
-        display.reused(SPEC, record())
-        display.started(SPEC)
-        display.ended(SPEC, record("failed", failure))
+        display.reused(REUSED, record())
+        display.started(FAILED)
+        display.ended(FAILED, record("failed", failure))
     return console.file.getvalue()
 
 
@@ -47,8 +47,8 @@ def test_every_run_leaves_a_line(terminal, monkeypatch):
     text = shown(terminal)
     for line in (
         "[1/3] vae on digits, seed 0: ok, 1.900 bits/dim, 3.000 FID",
-        "[2/3] vae on digits, seed 0: reused (k)",
-        "[3/3] vae on digits, seed 0: failed: ValueError: [bold]no",
+        "[2/3] vae on digits, seed 1: reused (k)",
+        "[3/3] vae on digits, seed 2: failed: ValueError: [bold]no",
     ):
         assert line in text
     assert ("15.0 s, 1200 steps, loss 81.25, 640 images/s" in text) is not terminal
@@ -71,3 +71,20 @@ def test_a_long_measurement_says_how_far_it_is(terminal, monkeypatch):
         if terminal:
             display.progress.refresh()
     assert "measuring ais, 37%" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_several_runs_at_a_time_keep_their_places(terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    with make_display(console, 2) as display:
+        display.started(SPEC)
+        display.started(REUSED)
+        display.event(SPEC, EVENT)
+        display.event(REUSED, EVENT)
+        display.ended(SPEC, record())
+        display.ended(REUSED, record("timeout"))
+        display.waiting("1 of these runs")
+    text = console.file.getvalue()
+    for line in ("[1/2] vae on digits, seed 0: ok", "[2/2] vae on digits, seed 1: timeout"):
+        assert line in text
+    assert "waiting for another genbench to finish 1 of these runs" in text

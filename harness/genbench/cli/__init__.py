@@ -15,7 +15,10 @@ COMMANDS = {
     "plan": "Print what `run` would do, and run nothing.",
     "table": "Print the comparison tables of an output folder.",
     "compare": "Rank the models of an output folder in one column, with intervals and paired differences.",
+    "failures": "List what failed in an output folder, and why.",
     "report": "Write the HTML report of an output folder.",
+    "export": "Write all numbers of an output folder to a Parquet, CSV or JSON file.",
+    "merge": "Put the runs of several output folders into one.",
     "gallery": "Make all the pictures of a run from its checkpoint.",
     "sample": "Draw samples from a trained model.",
     "reconstruct": "Show what a trained model makes of image files.",
@@ -87,5 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def complain(message: str, code: int) -> int:
     """Print an error on one line of standard error; returns the exit code."""
-    click.echo(f"genbench: {message}", err=True)
+    from genbench.report.protocols import one_line  # late: `--help` needs none of it
+
+    click.echo(f"genbench: {one_line(message)}", err=True)
     return code

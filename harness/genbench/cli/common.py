@@ -96,7 +96,15 @@ def suite_options(function: F) -> F:
             help="Score the weights of the best validation objective, or the last. [default: best]",
         ),
         click.option("-o", "--out", type=click.Path(path_type=Path), help="Output folder. [default: results]"),
-        click.option("--force", is_flag=True, help="Redo finished runs too."),
+        click.option("--force", is_flag=True, help="Redo finished runs too, from the start."),
+        click.option(
+            "--retry",
+            metavar="STATUS",
+            default="failed",
+            help="Redo runs that ended badly: failed for all of them, none, or one status, e.g. timeout. "
+            "[default: failed]",
+        ),
+        click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Runs at a time. [default: 1]"),
         plugin_option,
     ]
     for option in reversed(options):
@@ -116,8 +124,10 @@ def console(**options: Any) -> Console:
 
 def warn_of_skipped(skipped: Iterable[Skipped]) -> None:
     """Name the records that could not be read."""
+    from genbench.report.protocols import one_line
+
     for bad in skipped:
-        click.echo(f"genbench: skipped {bad.path}: {bad.reason}", err=True)
+        click.echo(one_line(f"genbench: skipped {bad.path}: {bad.reason}"), err=True)
 
 
 def print_json(value: Any) -> None:

@@ -12,7 +12,9 @@ from genbench.cli.common import console, json_option, print_json, print_list, su
 @click.command("plan")
 @suite_options
 @json_option
-def command(suite: str | None, plugins: tuple[str, ...], force: bool, as_json: bool, **flags: Any) -> None:
+def command(
+    suite: str | None, plugins: tuple[str, ...], force: bool, retry: str, jobs: int, as_json: bool, **flags: Any
+) -> None:
     """Print the matrix of runs, what would be reused and how long the rest would take; run nothing.
 
     \b
@@ -22,10 +24,12 @@ def command(suite: str | None, plugins: tuple[str, ...], force: bool, as_json: b
     """
     from genbench.cli.suite import suite_from
     from genbench.plan.planner import describe, expected_seconds
+    from genbench.runner.campaign import make_options
     from genbench.runner.session import Session
     from genbench.runner.workers import PLANNING
 
-    session = Session.open(suite_from(suite, flags), plugins, force, PLANNING)
+    options = make_options(force=force, retry=retry, jobs=jobs)
+    session = Session.open(suite_from(suite, flags), plugins, options, PLANNING)
     expected = [None if d.reused else expected_seconds(d.spec) for d in session.decisions]
     if as_json:
         print_json(

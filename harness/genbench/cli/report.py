@@ -18,9 +18,10 @@ def command(out: Path) -> None:
       genbench report sweep
     """
     from genbench.cli.common import warn_of_skipped
-    from genbench.report.files import write_all
+    from genbench.report.files import write_files
     from genbench.results.store import Store
 
-    warn_of_skipped(Store(out).read_all()[1])
-    for path in write_all(out):
+    records, skipped = Store(out).read_all()
+    warn_of_skipped(skipped)
+    for path in write_files(records, skipped, out):
         click.echo(path)

@@ -18,11 +18,30 @@ SOME_NOT_OK, NONE_OK = 3, 4
 
 @click.command("run")
 @suite_options
-def command(suite: str | None, plugins: tuple[str, ...], force: bool, **flags: Any) -> int:
+@click.option("--track", metavar="NAMES", help="Log to trackers as runs go: tensorboard, mlflow or both.")
+@click.option("--no-resume", is_flag=True, help="Start runs over that were killed, in place of going on with them.")
+@click.option(
+    "--evaluation-limit",
+    metavar="TIME",
+    default="1h",
+    help="End a run that is measured for longer, e.g. 30min. [default: 1h]",
+)
+def command(
+    suite: str | None,
+    plugins: tuple[str, ...],
+    force: bool,
+    retry: str,
+    jobs: int,
+    track: str | None,
+    no_resume: bool,
+    evaluation_limit: str,
+    **flags: Any,
+) -> int:
     """Train models under a fixed budget, measure them by one protocol and compare them.
 
     SUITE is a TOML file with these options as keys, or the name of one that the package ships (separation: codes of
-    two dimensions on MNIST, PCA against AE against VAE); flags stand above it. Finished runs are reused.
+    two dimensions on MNIST, PCA against AE against VAE); flags stand above it. Finished runs are reused, failed ones
+    redone, and those that were killed go on from where they were.
 
     \b
     Examples:
@@ -31,16 +50,20 @@ def command(suite: str | None, plugins: tuple[str, ...], force: bool, **flags: A
       genbench run suite.toml --budget 2000steps
       genbench run separation
       genbench run -m mine -p my_model.py
+      genbench run suite.toml --jobs 4 --retry timeout
+      genbench run -m vae,realnvp --track tensorboard
 
     \b
     Exit codes:
       0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok; 4 none ok; 130 interrupted
     """
     from genbench.cli.suite import suite_from
+    from genbench.runner.campaign import make_options
     from genbench.runner.display import make_display
     from genbench.runner.session import Session
 
-    session = Session.open(suite_from(suite, flags), plugins, force)
+    options = make_options(force, not no_resume, retry, jobs, evaluation_limit, track or ())
+    session = Session.open(suite_from(suite, flags), plugins, options)
     out = console()
     for cell in session.plan.refused:
         out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)

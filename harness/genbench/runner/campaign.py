@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from multiprocessing.connection import wait
+from typing import Any, Protocol, get_args
 
 import pluggy
 
+from genbench.errors import UsageError, unknown
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
-from genbench.results.schema import CurvePoint, Failure, Record, Status
+from genbench.results.schema import Record, Status
 from genbench.results.store import Store
-from genbench.runner.draft import Draft, log_tail
-from genbench.runner.workers import Worker, Workers, exit_text
+from genbench.runner.lock import HeldLock
+from genbench.runner.running import Limits, Running
+from genbench.runner.slots import Slot
+from genbench.runner.workers import Workers
+from genbench.runner.workspace import open_workspace
 
-#: A training run that reports nothing for this long hangs: seconds, or this many times its budget of seconds.
-SILENCE_SECONDS, SILENCE_FACTOR = 120.0, 2.0
+#: The reason of a run that is carried out although it need not be.
+FORCED = "forced"
+#: What `--retry` takes.
+RETRY = ("failed", "none", *(status for status in get_args(Status) if status not in ("ok", "failed")))
+#: Seconds between two looks at what is overdue, or at what another genbench has finished.
 POLL = 0.5
 
 
@@ -39,31 +46,84 @@ class Display(Protocol):
     def ended(self, spec: RunSpec, record: Record) -> None:
         """The run has ended, well or not."""
 
+    def waiting(self, what: str) -> None:
+        """Nothing can be started until another genbench has finished `what`."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a campaign is carried out; none of it changes a number.
+
+    Attributes:
+        force: finished runs are redone, from the start.
+        resume: runs go on from what a killed process left of them.
+        retry: the runs that ended badly which are redone: those with this status, or all (`"failed"`), or none
+            (`"none"`).
+        jobs: runs at a time, each with its own share of the cores.
+        evaluation_limit: seconds that measuring one run may take.
+        track: the names of trackers.
+    """
+
+    force: bool = False
+    resume: bool = True
+    retry: str = "failed"
+    jobs: int = 1
+    evaluation_limit: float = 3600.0
+    track: str | Sequence[str] = ()
+
+
+def make_options(
+    force: bool = False,
+    resume: bool = True,
+    retry: str = "failed",
+    jobs: int = 1,
+    evaluation_limit: str = "1h",
+    track: str | Sequence[str] = (),
+) -> RunOptions:
+    """The options as a user gives them.
+
+    Raises:
+        UsageError: one is malformed, or no such value.
+    """
+    if retry not in RETRY:
+        raise UsageError(f"--retry: {unknown('status', retry, RETRY)}")
+    limit = Budget.parse(evaluation_limit)
+    if limit.seconds is None or len(limit.limits()) > 1:
+        raise UsageError(f"--evaluation-limit '{evaluation_limit}' is no time: write 30min, 600s, 2h")
+    return RunOptions(force, resume, retry, jobs, limit.seconds, track)
+
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done about a run: carried out, or its record reused; and why."""
+    """What is done about a run: carried out, or its record reused; and why.
+
+    Attributes:
+        resume: whether a run that is carried out goes on from what a killed process left of it.
+    """
 
     spec: RunSpec
     reused: Record | None
     reason: str
+    resume: bool = True
 
 
-def decide(runs: Iterable[RunSpec], store: Store, force: bool) -> list[Decision]:
+def decide(runs: Iterable[RunSpec], store: Store, options: RunOptions) -> list[Decision]:
     """What is done about each run: finished records are reused, what failed or is missing is carried out."""
-    return [_decide(spec, store, force) for spec in runs]
+    return [_decide(spec, store, options) for spec in runs]
 
 
-def _decide(spec: RunSpec, store: Store, force: bool) -> Decision:
+def _decide(spec: RunSpec, store: Store, options: RunOptions) -> Decision:
     record = store.read(spec.key)
     if record is None:
-        return Decision(spec, None, "new")
+        return Decision(spec, None, "new", options.resume)
     if not isinstance(record, Record):
-        return Decision(spec, None, f"its record is {record.reason}")
+        return Decision(spec, None, f"its record is {record.reason}", options.resume)
+    if options.force:
+        return Decision(spec, None, FORCED, resume=False)
     if record.status != "ok":
-        return Decision(spec, None, f"it ended as {record.status} before")
-    if force:
-        return Decision(spec, None, "forced")
+        if options.retry not in ("failed", record.status):
+            return Decision(spec, record, f"it ended as {record.status}, which is not to be retried")
+        return Decision(spec, None, f"it ended as {record.status} before", options.resume)
     finished = record.provenance.get("date", "at an unknown time")
     return Decision(spec, record, f"same spec, plugin and data finished {finished}")
 
@@ -75,97 +135,141 @@ def carry_out(
     display: Display,
     hooks: pluggy.HookRelay,
     command: list[str],
+    slots: Iterable[Slot],
+    limits: Limits,
 ) -> list[Record]:
-    """The records of all runs, in order; those that are not reused are carried out one after the other.
+    """The records of all runs, in order; those that are not reused are carried out, one in every slot at a time.
+
+    Runs that another genbench is working on come last; once it has finished them, their records are reused.
 
     Raises:
-        KeyboardInterrupt: the run under way is ended and leaves no record; those that are finished stay.
+        KeyboardInterrupt: the runs under way are ended and leave no record; those that are finished stay.
     """
-    records = []
-    for decision in decisions:
-        spec = decision.spec
-        if decision.reused is not None:
-            display.reused(spec, decision.reused)
-            records.append(decision.reused)
-            continue
-        display.started(spec)
-        _tell(hooks.genbench_run_start, spec=spec)
-        record = _run(spec, store, workers, display, hooks, command)
-        display.ended(spec, record)
-        _tell(hooks.genbench_run_end, record=record)
-        records.append(record)
-    return records
-
-
-def _run(
-    spec: RunSpec, store: Store, workers: Workers, display: Display, hooks: pluggy.HookRelay, command: list[str]
-) -> Record:
-    folder = store.workspace(spec.key)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    log = folder / "log.txt"
-    draft = Draft(spec)
-    worker = workers.start("genbench.runner.worker:run", spec, store.out, command, log=log)
+    campaign = _Campaign(list(decisions), store, workers, display, hooks, command, list(slots), limits)
     try:
-        phase = _follow(worker, spec, draft, display, hooks)
+        return campaign.carry_out()
     finally:
-        worker.stop()
-    if not folder.exists():  # the worker has published its record
-        record = store.read(spec.key)
-        if isinstance(record, Record):
-            return record
-    draft.collect_artifacts(folder)
-    draft.error = _death(worker, phase, log)
-    status: Status = "timeout" if phase == "silence" else "killed"
-    record = draft.finish(status)
-    store.publish(record)
-    return record
+        campaign.stop()
 
 
-def _follow(worker: Worker, spec: RunSpec, draft: Draft, display: Display, hooks: pluggy.HookRelay) -> str:
-    """Receive a worker's events until it ends or hangs; returns the phase it was in, `"silence"` where it hung."""
-    phase, heard = "setup", time.monotonic()
-    limit = max(SILENCE_SECONDS, SILENCE_FACTOR * (Budget.parse(spec.budget).seconds or 0.0))
-    while True:
+class _Campaign:
+    def __init__(
+        self,
+        decisions: list[Decision],
+        store: Store,
+        workers: Workers,
+        display: Display,
+        hooks: pluggy.HookRelay,
+        command: list[str],
+        slots: list[Slot],
+        limits: Limits,
+    ) -> None:
+        self.decisions = decisions
+        self.store = store
+        self.workers = workers
+        self.display = display
+        self.hooks = hooks
+        self.command = command
+        self.limits = limits
+        self.free = deque(slots)
+        self.running: dict[int, Running] = {}
+        self.records: dict[int, Record] = {}
+
+    def carry_out(self) -> list[Record]:
+        """All records, in the order of the decisions."""
+        waiting: deque[int] = deque()
+        for place, decision in enumerate(self.decisions):
+            if decision.reused is None:
+                waiting.append(place)
+            else:
+                self.reuse(place, decision.reused)
+        said = False
+        while waiting or self.running:
+            for _ in range(len(waiting)):
+                if not self.free:
+                    break
+                place = waiting.popleft()
+                if not self.start(place):
+                    waiting.append(place)
+            if self.running:
+                self.follow()
+            elif waiting:
+                if not said:
+                    self.display.waiting(f"{len(waiting)} of these runs")
+                    said = True
+                time.sleep(POLL)
+        return [self.records[place] for place in range(len(self.decisions))]
+
+    def reuse(self, place: int, record: Record) -> None:
+        """A finished record stands for a run."""
+        self.display.reused(self.decisions[place].spec, record)
+        self.records[place] = record
+
+    def start(self, place: int) -> bool:
+        """Start a run, unless another genbench is working on it; returns whether there is nothing left to start."""
+        decision = self.decisions[place]
+        spec = decision.spec
         try:
-            if not worker.connection.poll(POLL):
-                if phase == "training" and time.monotonic() - heard > limit:
-                    return "silence"
-                if not worker.process.is_alive() and not worker.connection.poll(0):
-                    return phase
-                continue
-            event = worker.connection.recv()
-        except (EOFError, OSError):
-            worker.process.join()
-            return phase
-        heard = time.monotonic()
-        if event["phase"] == "end":
-            worker.process.join()
-            return phase
-        if event["phase"] == "curve":
-            draft.curve.append(CurvePoint.model_validate(event["point"]))
-            continue
-        phase = event["phase"]
-        if "seconds" in event:
-            draft.use_event(event)
-        display.event(spec, event)
-        _tell(hooks.genbench_progress, spec=spec, event=event)
+            lock = HeldLock.take(self.store.lock(spec.key))
+            if lock is None:
+                return False
+            if decision.reason != FORCED and (record := finished(self.store, spec.key)) is not None:
+                lock.release()
+                self.reuse(place, record)
+                return True
+            folder = open_workspace(self.store, spec.key, decision.resume)
+        except OSError as error:
+            self.display.started(spec)
+            self.end(place, Running.unwritable(spec, error))
+            return True
+        self.display.started(spec)
+        _tell(self.hooks.genbench_run_start, spec=spec)
+        slot = self.free.popleft()
+        worker = self.workers.start(
+            "genbench.runner.worker:run",
+            spec,
+            self.store.out,
+            self.command,
+            lock,
+            log=folder / "log.txt",
+            environment=slot.environment,
+            cores=slot.cores,
+        )
+        self.running[place] = Running(spec, slot, worker, lock, folder, self.limits)
+        return True
+
+    def follow(self) -> None:
+        """Hear what runs report, and end those that have ended or overstayed."""
+        connections = [running.worker.connection for running in self.running.values()]
+        wait(connections, POLL)
+        for place, running in list(self.running.items()):
+            for event in running.events():
+                self.display.event(running.spec, event)
+                _tell(self.hooks.genbench_progress, spec=running.spec, event=event)
+            running.watch()
+            if running.ended:
+                record = running.close(self.store)
+                del self.running[place]
+                self.free.append(running.slot)
+                self.end(place, record)
+
+    def end(self, place: int, record: Record) -> None:
+        """A run has ended, well or not."""
+        self.records[place] = record
+        self.display.ended(self.decisions[place].spec, record)
+        _tell(self.hooks.genbench_run_end, record=record)
+
+    def stop(self) -> None:
+        """End what is still running, without a record."""
+        for running in self.running.values():
+            running.worker.stop()
+            running.lock.release()
 
 
-def _death(worker: Worker, phase: str, log: Path) -> Failure:
-    code = worker.process.exitcode
-    tail = log_tail(log)
-    if phase == "silence":
-        return Failure(phase="training", type="Timeout", message="it reported nothing for too long", log_tail=tail)
-    words = exit_text(code)
-    return Failure(
-        phase=phase,
-        type="Killed" if code is not None and code < 0 else "Exited",
-        message=f"its process ended without a record: {words}",
-        signal=words.removeprefix("killed by ") if code is not None and code < 0 else None,
-        exit_code=code,
-        log_tail=tail,
-    )
+def finished(store: Store, key: str) -> Record | None:
+    """The record of a run that is ok, if there is one."""
+    record = store.read(key)
+    return record if isinstance(record, Record) and record.status == "ok" else None
 
 
 def _tell(hook: Callable[..., Any], **arguments: Any) -> None:

@@ -26,8 +26,8 @@ class Lines:
     def __init__(self, console: Console, total: int) -> None:
         self.console = console
         self.total = total
-        self.count = 0
-        self.last = 0.0
+        self.places: dict[str, int] = {}
+        self.last: dict[str, float] = {}
 
     def __enter__(self) -> Lines:
         return self
@@ -37,34 +37,41 @@ class Lines:
 
     def reused(self, spec: RunSpec, record: Record) -> None:
         """Say that a record is reused."""
-        self.count += 1
-        self._say(spec, f"reused ({record.key})")
+        self._say(spec, _reused(record))
 
     def started(self, spec: RunSpec) -> None:
         """Say that a run starts."""
-        self.count += 1
-        self.last = time.monotonic()
+        self.last[spec.key] = time.monotonic()
         self._say(spec, "started")
 
     def event(self, spec: RunSpec, event: dict[str, Any]) -> None:
         """Say how far a run is, now and then."""
-        if event["phase"] == "training" and "fraction" in event and time.monotonic() - self.last > LOG_INTERVAL:
-            self.last = time.monotonic()
-            self._say(spec, f"{event['fraction']:.0%} of budget, {_training(event)}")
-        elif "done" in event and time.monotonic() - self.last > LOG_INTERVAL:
-            self.last = time.monotonic()
-            self._say(spec, f"measuring {event['metric']}, {event['done']:.0%}")
+        if time.monotonic() - self.last[spec.key] <= LOG_INTERVAL:
+            return
+        if event["phase"] == "training" and "fraction" in event:
+            text = f"{event['fraction']:.0%} of budget, {_training(event)}"
+        elif "done" in event:
+            text = f"measuring {event['metric']}, {event['done']:.0%}"
+        else:
+            return
+        self.last[spec.key] = time.monotonic()
+        self._say(spec, text)
 
     def ended(self, spec: RunSpec, record: Record) -> None:
         """Say how a run ended."""
         self._say(spec, _ending(record))
 
+    def waiting(self, what: str) -> None:
+        """Say what is waited for."""
+        self.console.print(_waiting(what), markup=False, highlight=False)
+
     def _say(self, spec: RunSpec, text: str) -> None:
-        self.console.print(f"[{self.count}/{self.total}] {spec.title}: {text}", markup=False, highlight=False)
+        place = self.places.setdefault(spec.key, len(self.places) + 1)
+        self.console.print(f"[{place}/{self.total}] {spec.title}: {text}", markup=False, highlight=False)
 
 
 class Bars:
-    """A bar for the run under way: budget spent, loss, images/s. How it ended stays as a line above, so that any
+    """A bar for every run under way: budget spent, loss, images/s. How it ended stays as a line above, so that any
     number of runs fits on any terminal."""
 
     def __init__(self, console: Console, total: int) -> None:
@@ -76,8 +83,8 @@ class Bars:
             console=console,
         )
         self.total = total
-        self.count = 0
-        self.task = TaskID(0)
+        self.places: dict[str, int] = {}
+        self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
         self.progress.start()
@@ -88,34 +95,45 @@ class Bars:
 
     def reused(self, spec: RunSpec, record: Record) -> None:
         """A line that says so."""
-        self.count += 1
-        self._say(spec, f"reused ({record.key})")
+        self._say(spec, _reused(record))
 
     def started(self, spec: RunSpec) -> None:
         """A new bar."""
-        self.count += 1
-        self.task = self.progress.add_task(spec.title, total=1.0, place=self._place(), state="starting")
+        self.tasks[spec.key] = self.progress.add_task(spec.title, total=1.0, place=self._place(spec), state="starting")
 
     def event(self, spec: RunSpec, event: dict[str, Any]) -> None:
         """Move the bar, or say what is being done."""
+        task = self.tasks[spec.key]
         if "fraction" in event:
-            self.progress.update(self.task, completed=event["fraction"], state=_training(event))
+            self.progress.update(task, completed=event["fraction"], state=_training(event))
         else:
             state = f"measuring {event['metric']}" if "metric" in event else event["phase"]
             if "done" in event:
                 state += f", {event['done']:.0%}"
-            self.progress.update(self.task, state=state)
+            self.progress.update(task, state=state)
 
     def ended(self, spec: RunSpec, record: Record) -> None:
         """A line that says how, in place of the bar."""
-        self.progress.remove_task(self.task)
+        self.progress.remove_task(self.tasks.pop(spec.key))
         self._say(spec, _ending(record))
 
-    def _place(self) -> str:
-        return f"[{self.count}/{self.total}]"
+    def waiting(self, what: str) -> None:
+        """A line that says what is waited for."""
+        self.progress.console.print(_waiting(what), markup=False, highlight=False)
+
+    def _place(self, spec: RunSpec) -> str:
+        return f"[{self.places.setdefault(spec.key, len(self.places) + 1)}/{self.total}]"
 
     def _say(self, spec: RunSpec, text: str) -> None:
-        self.progress.console.print(f"{self._place()} {spec.title}: {text}", markup=False, highlight=False)
+        self.progress.console.print(f"{self._place(spec)} {spec.title}: {text}", markup=False, highlight=False)
+
+
+def _waiting(what: str) -> str:
+    return f"waiting for another genbench to finish {what}"
+
+
+def _reused(record: Record) -> str:
+    return f"reused ({record.key})" if record.status == "ok" else f"left as it is: {record.status} ({record.key})"
 
 
 def _training(event: dict[str, Any]) -> str:
@@ -137,4 +155,5 @@ def _ending(record: Record) -> str:
         parts = [f"{values[name]:.3f} {unit}" for name, unit in shown.items() if name in values]
         return ", ".join(["ok", *parts])
     reason = f": {record.error.type}: {record.error.message}" if record.error else ""
-    return f"{record.status}{reason}"
+    # a message may be anything, and must not steer the terminal
+    return "".join(character for character in f"{record.status}{reason}" if character.isprintable())

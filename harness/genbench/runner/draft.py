@@ -6,6 +6,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.results.schema import (
@@ -23,8 +25,11 @@ from genbench.results.schema import (
 if TYPE_CHECKING:
     from genbench.runner.clock import BudgetClock
 
+#: What a run that was ended before its time goes on from.
+RESUME = "resume.safetensors"
 #: Files that a run may leave, by purpose.
 ARTIFACTS = {
+    "resume": RESUME,
     "checkpoint": "checkpoint.safetensors",
     "samples": "samples.png",
     "reconstructions": "reconstructions.png",
@@ -55,6 +60,7 @@ class Draft:
         self.timing: dict[str, float | int] = {}
         self.provenance: dict[str, Any] = {"plugin": {"distribution": spec.plugin[0], "version": spec.plugin[1]}}
         self.error: Failure | None = None
+        self.memory_bytes: int | None = None
 
     def use(self, clock: BudgetClock, memory_bytes: int) -> None:
         """Take over what the clock counted."""
@@ -67,17 +73,23 @@ class Draft:
             memory_bytes=memory_bytes,
         )
 
+    def reach(self, point: CurvePoint) -> None:
+        """Take over a point of the curve."""
+        self.curve.append(point)
+        self.used = Amount(seconds=point.seconds, steps=point.steps, samples=point.samples)
+
     def use_event(self, event: dict[str, Any]) -> None:
         """Take over what a progress event says."""
         self.used = Amount(seconds=event["seconds"], steps=event["steps"], samples=event["samples"])
 
-    def fail(self, error: Exception, phase: str) -> None:
-        """The run raised `error` in `phase`."""
+    def fail(self, error: BaseException, phase: str) -> None:
+        """The run raised `error` in `phase`, in this process."""
         self.error = Failure(
             phase=phase,
             type=type(error).__name__,
             message=" ".join(str(error).split()) or "no message",
             traceback="".join(traceback.format_exception(error))[-TAIL:],
+            memory_bytes=psutil.Process().memory_info().rss,
         )
 
     def collect_artifacts(self, folder: Path) -> None:

@@ -17,8 +17,8 @@ from genbench.results.schema import Unmeasured, Value
 
 def measure(
     subject: Subject, metrics: dict[str, Metric], protocol: dict[str, Any], report: Callable[[str], None]
-) -> tuple[list[Value], list[Unmeasured]]:
-    """The numbers of all `metrics`, and those that could not be had with the reason.
+) -> Iterator[Value | Unmeasured]:
+    """The numbers of all `metrics`, one metric after the other, and those that could not be had with the reason.
 
     Args:
         subject: the model, in evaluation mode.
@@ -26,21 +26,20 @@ def measure(
         protocol: the run's; what a value's own protocol adds to it is its metric's part only.
         report: told each metric's name before it is measured.
     """
-    values: list[Value] = []
-    gaps: list[Unmeasured] = []
     shared = {name: part for name, part in protocol.items() if name != "metrics"}
     for name, metric in metrics.items():
         report(name)
         own = canonical_hash(shared | {"metric": name, "settings": protocol["metrics"].get(name)})[:12]
         try:
-            values += [_value(measurement, name, own) for measurement in ask(metric, subject)]
+            found = [_value(measurement, name, own) for measurement in ask(metric, subject)]
         except NotApplicable as error:
-            gaps.append(Unmeasured(metric=name, names=list(metric.names), status="not_applicable", reason=str(error)))
+            yield Unmeasured(metric=name, names=list(metric.names), status="not_applicable", reason=str(error))
         except Exception as error:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
-            gaps.append(Unmeasured(metric=name, names=list(metric.names), status="failed", reason=reason))
-    return values, gaps
+            yield Unmeasured(metric=name, names=list(metric.names), status="failed", reason=reason)
+        else:
+            yield from found
 
 
 def ask(metric: Metric, subject: Subject) -> list[Measurement]:

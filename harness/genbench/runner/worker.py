@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,7 @@ from genbench.data import Dataset, DatasetSource
 from genbench.data.cache import cache_folder
 from genbench.data.device import DeviceSplit
 from genbench.data.views import ViewOptions, apply_view
+from genbench.errors import GenbenchError
 from genbench.metrics.base import Metric, Subject
 from genbench.model import Model, Sampler
 from genbench.plan.budget import Budget
@@ -25,25 +31,36 @@ from genbench.plan.prepare import capabilities
 from genbench.plan.spec import RunSpec
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
-from genbench.results.schema import CurvePoint, Status
+from genbench.results.schema import CurvePoint, Status, Value
 from genbench.results.store import Store
-from genbench.runner.draft import Draft
+from genbench.runner.draft import RESUME, Draft
 from genbench.runner.gallery import save_gallery
+from genbench.runner.lock import HeldLock
 from genbench.runner.loop import HEARTBEAT, Diverged, train
 from genbench.runner.measure import measure, measure_quickly, quick_metrics
 from genbench.runner.memory import Memory
 from genbench.runner.provenance import provenance
 from genbench.runner.reference_rows import reference_row
+from genbench.runner.resume import load_state, save_state
+from genbench.runner.workers import OVERSTAYED
 
 #: What torch says where the CPU's memory is used up.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
 
 
-def run(connection: Connection, spec: RunSpec, out: Path, command: list[str]) -> None:
+class Overstayed(BaseException):
+    """The parent says that this run has taken too long. No `Exception`, so that no model or metric takes it for one."""
+
+
+def run(connection: Connection, spec: RunSpec, out: Path, command: list[str], lock: HeldLock) -> None:
     """Carry a run out and write its record; every event is sent on the connection.
 
     A run that fails leaves a record that says so. The last event, `{"phase": "end"}`, says that a record is written.
+    `OVERSTAYED` ends the run where it is, with a record of what was reached. `lock` is held for as long as this
+    process lives, which is not for long when its parent is gone.
     """
+    threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
+    signal.signal(OVERSTAYED, _overstayed)
     draft = Draft(spec)
     worker = _Run(spec, Store(out), connection, draft, command)
     try:
@@ -51,15 +68,31 @@ def run(connection: Connection, spec: RunSpec, out: Path, command: list[str]) ->
         status: Status = "ok"
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except (Exception, Overstayed) as error:
+        signal.signal(OVERSTAYED, signal.SIG_IGN)
         traceback.print_exc()
         status = _status(error)
         draft.fail(error, worker.phase)
+        draft.collect_artifacts(worker.folder)
     worker.store.publish(draft.finish(status))
     connection.send({"phase": "end"})
+    lock.release()
 
 
-def _status(error: Exception) -> Status:
+def _die_with_parent(connection: Connection) -> None:
+    """Nothing is ever sent to a run: its end of the connection only becomes readable when the parent is gone."""
+    with contextlib.suppress(OSError):
+        connection.poll(None)
+    os.killpg(0, signal.SIGKILL)  # this process, and what the model or the dataset has started
+
+
+def _overstayed(_signal: int, _frame: FrameType | None) -> None:
+    raise Overstayed("it was still at it when its time was up")
+
+
+def _status(error: BaseException) -> Status:
+    if isinstance(error, Overstayed):
+        return "timeout"
     if isinstance(error, Diverged):
         return "diverged"
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in NO_MEMORY):
@@ -145,15 +178,19 @@ class _Run:
             seed=spec.seed,
             precision=spec.precision,
             select=spec.select,
-            emit=self.connection.send,
+            emit=self.emit,
             quick=lambda _: measure_quickly(subject, quick),
             keep=self.keep,
+            save=self.save,
+            saved=self.saved(),
         )
         clock = trained.clock
         draft.use(clock, memory.peak())
         draft.selected = trained.selected
-        draft.timing["training"] = clock.seconds
-        draft.timing["curve"] = time.perf_counter() - in_loop - clock.seconds
+        draft.timing |= clock.timing() | {
+            "training": clock.seconds,
+            "curve": time.perf_counter() - in_loop - clock.seconds_here,
+        }
         subject.training = {
             "images_per_s": clock.images_per_s if model.batch_size is not None else None,
             "flops_per_image": trained.flops_per_image,
@@ -171,14 +208,51 @@ class _Run:
             self.enter("evaluation", metric=metric)
             subject.progress = self.reporter(metric)
 
-        self.draft.metrics, self.draft.unmeasured = measure(subject, metrics, self.spec.protocol, begin)
+        for found in measure(subject, metrics, self.spec.protocol, begin):
+            if isinstance(found, Value):
+                self.draft.metrics.append(found)
+            else:
+                self.draft.unmeasured.append(found)
         save_gallery(subject, self.folder)
+        (self.folder / RESUME).unlink(missing_ok=True)
         self.draft.collect_artifacts(self.folder)
         self.draft.timing["evaluation"] = time.perf_counter() - started
 
+    @property
+    def identity(self) -> str:
+        """What must agree before training goes on from a saved state."""
+        return f"{self.spec.key} {self.spec.protocol_hash}"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep what training can go on from; a disk that is full costs no more than that."""
+        try:
+            save_state(self.folder / RESUME, state, self.identity)
+        except OSError as error:
+            print(f"could not save the state at step {state['clock']['steps']}: {error}")
+
+    def saved(self) -> dict[str, Any] | None:
+        """The state that an earlier process of this run left, if one did; a bad one is named in the log and ignored."""
+        path = self.folder / RESUME
+        if not path.exists():
+            return None
+        try:
+            state = load_state(path, self.identity)
+        except GenbenchError as error:
+            print(f"starting over: {error}")
+            path.unlink()
+            return None
+        self.draft.provenance["resumed"] = state["clock"]["steps"]
+        print(f"going on after step {state['clock']['steps']}")
+        return state
+
+    def emit(self, event: dict[str, Any]) -> None:
+        """Tell the parent how far training is; it keeps the last event, for the record of a run that says no more."""
+        self.draft.use_event(event)
+        self.connection.send(event)
+
     def keep(self, point: CurvePoint) -> None:
         """A point of the curve: it stands in the record whatever comes, and the parent has it too."""
-        self.draft.curve.append(point)
+        self.draft.reach(point)
         self.connection.send({"phase": "curve", "point": point.model_dump()})
 
     def reporter(self, metric: str) -> Callable[[float], None]:

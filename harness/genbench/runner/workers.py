@@ -9,15 +9,19 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from genbench.errors import GenbenchError
 
 #: How long a worker that was asked to end may take before it is killed, in seconds.
 GRACE = 3.0
+#: The signal that asks a run to end where it is and to write the record of what it has reached.
+OVERSTAYED = signal.SIGUSR1
 PLANNING, RUNNING = "genbench.plan.describe", "genbench.runner.preload"
 
 
@@ -29,13 +33,16 @@ class Worker:
         self.connection = connection
 
     def stop(self) -> None:
-        """End the process: politely, then by force."""
+        """End the process: politely, then by force; and whatever it has started."""
         if self.process.is_alive():
             self.process.terminate()
             self.process.join(GRACE)
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
+        if self.process.pid is not None:
+            with contextlib.suppress(ProcessLookupError):  # its group ends with its last process
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.connection.close()
 
 
@@ -56,32 +63,42 @@ class Workers:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([preload])
 
-    def start(self, target: str, *arguments: Any, log: Path | None = None) -> Worker:
+    def start(
+        self,
+        target: str,
+        *arguments: Any,
+        log: Path | None = None,
+        cores: Sequence[int] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> Worker:
         """Start `target` (`"module:function"`) as `function(connection, *arguments)` in a process of its own.
 
         Args:
             target: names the function, so that the parent need not import it.
             arguments: pickled.
-            log: the file that the process's standard output and error go to.
+            log: the file that the process's standard output and error are added to.
+            cores: those that its threads may run on, as many as cores; none leaves both to the system.
+            environment: variables that it gets on top of ours.
         """
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_main, args=(target, arguments, there, log, dict(os.environ)))
+        variables = {**os.environ, **environment}
+        process = self._context.Process(target=_main, args=(target, arguments, there, log, variables, tuple(cores)))
         process.start()
         there.close()
         return Worker(process, here)
 
-    def call(self, target: str, *arguments: Any) -> Any:
-        """The result of `target` as `function(*arguments)` in a process of its own.
+    def call(self, target: str, *arguments: Any, cores: Sequence[int] = ()) -> Any:
+        """The result of `target` as `function(*arguments)` in a process of its own, on these cores if any are given.
 
         Raises:
             GenbenchError: the function raised one, or the process died.
         """
-        worker = self.start("genbench.runner.workers:_answer", target, arguments)
+        worker = self.start("genbench.runner.workers:_answer", target, arguments, cores=cores)
         try:
             outcome, value = worker.connection.recv()
         except EOFError:
             worker.process.join()
-            raise GenbenchError(f"a worker process died while planning: {exit_text(worker.process.exitcode)}") from None
+            raise GenbenchError(f"a worker process died in {target}: {exit_text(worker.process.exitcode)}") from None
         finally:
             worker.stop()
         if outcome == "raised":
@@ -99,12 +116,20 @@ def exit_text(code: int | None) -> str:
 
 
 def _main(
-    target: str, arguments: tuple[Any, ...], connection: Connection, log: Path | None, environment: dict[str, str]
+    target: str,
+    arguments: tuple[Any, ...],
+    connection: Connection,
+    log: Path | None,
+    environment: dict[str, str],
+    cores: tuple[int, ...],
 ) -> None:
     os.environ.update(environment)  # the fork server has that of the time it was started
+    if cores:
+        _confine(cores)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.setpgid(0, 0)  # so that what a plugin starts can be ended with it
     if log is not None:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         os.close(descriptor)
@@ -112,6 +137,15 @@ def _main(
         _resolve(target)(connection, *arguments)
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def _confine(cores: tuple[int, ...]) -> None:
+    """Keep this process, and as many threads as it then needs, to these cores."""
+    import torch  # only runs are confined, and the fork server of runs has it
+
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    torch.set_num_threads(len(cores))
 
 
 def _answer(connection: Connection, target: str, arguments: tuple[Any, ...]) -> None:

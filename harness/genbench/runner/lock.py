@@ -1,0 +1,43 @@
+"""One process at a time works on a run: a lock that the campaign takes and its worker keeps.
+
+`flock` belongs to the open file, which both processes have: it is free when both are gone, however they ended, so that
+nobody ever touches what a dying worker may still be writing to.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import Any
+
+
+class HeldLock:
+    """A lock that this process holds. Sent to another one, both hold it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @classmethod
+    def take(cls, path: Path) -> HeldLock | None:
+        """The lock on the file at `path`, which is made where there is none; None if somebody else holds it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """This process holds it no longer."""
+        os.close(self.descriptor)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (DupFd(self.descriptor),)
+
+
+def _received(duplicate: Any) -> HeldLock:
+    return HeldLock(duplicate.detach())

@@ -1,0 +1,151 @@
+"""A run that is under way, as its parent sees it: what it reports, whether it overstays, what record it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from genbench.plan.budget import Budget
+from genbench.plan.spec import RunSpec
+from genbench.results.schema import CurvePoint, Failure, Record, Status
+from genbench.results.store import Store
+from genbench.runner.draft import Draft, log_tail
+from genbench.runner.lock import HeldLock
+from genbench.runner.slots import Slot
+from genbench.runner.workers import OVERSTAYED, Worker, exit_text
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a run may take over what no budget limits, in seconds of wall time.
+
+    Attributes:
+        setup: until training begins.
+        silence: between two reports while it trains; at least `silence_factor` budgets of seconds.
+        evaluation: from the end of training to the record.
+        grace: from being asked to end to being killed.
+    """
+
+    setup: float = 1800.0
+    silence: float = 120.0
+    silence_factor: float = 2.0
+    evaluation: float = 3600.0
+    grace: float = 10.0
+
+
+class Running:
+    """A run's worker process and what it has reported.
+
+    Attributes:
+        ended: whether the process is done, well or not.
+    """
+
+    def __init__(self, spec: RunSpec, slot: Slot, worker: Worker, lock: HeldLock, folder: Path, limits: Limits) -> None:
+        self.spec = spec
+        self.slot = slot
+        self.worker = worker
+        self.lock = lock
+        self.folder = folder
+        self.limits = limits
+        self.draft = Draft(spec)
+        self.phase = "setup"
+        self.ended = False
+        self._silence = max(limits.silence, limits.silence_factor * (Budget.parse(spec.budget).seconds or 0.0))
+        self._heard = self._entered = time.monotonic()
+        self._asked: float | None = None
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What the worker has reported since, for displays and hooks."""
+        connection = self.worker.connection
+        try:
+            while not self.ended and connection.poll(0):
+                event = connection.recv()
+                self._heard = time.monotonic()
+                if event["phase"] == "end":
+                    self.ended = True
+                elif event["phase"] == "curve":
+                    self.draft.reach(CurvePoint.model_validate(event["point"]))
+                else:
+                    if event["phase"] != self.phase:
+                        self.phase, self._entered = event["phase"], self._heard
+                    if "seconds" in event:
+                        self.draft.use_event(event)
+                    yield event
+        except (EOFError, OSError):
+            self.ended = True
+
+    def watch(self) -> None:
+        """Look at the process: ask a run that overstays to end, and kill one that was asked and does not."""
+        if self.ended:
+            return
+        with contextlib.suppress(psutil.Error):  # it may be gone by now
+            memory = psutil.Process(self.worker.process.pid).memory_info().rss
+            self.draft.memory_bytes = memory or self.draft.memory_bytes
+        if not self.worker.process.is_alive() and not self.worker.connection.poll(0):
+            self.ended = True  # although a process that it has started may hold the connection open
+            return
+        now = time.monotonic()
+        if self._asked is not None:
+            if now - self._asked > self.limits.grace:
+                self.worker.process.kill()
+        elif self._overdue(now):
+            self._asked = now
+            if self.worker.process.pid is not None:
+                os.kill(self.worker.process.pid, OVERSTAYED)
+
+    def close(self, store: Store) -> Record:
+        """The record that the worker has published, or else one of what it had reported, published by us."""
+        self.worker.process.join(self.limits.grace)
+        self.worker.stop()
+        try:
+            if not self.folder.exists() and isinstance(record := store.read(self.spec.key), Record):
+                return record
+            self.draft.collect_artifacts(self.folder)
+            self.draft.error = self._failure()
+            status: Status = "timeout" if self._asked is not None else "killed"
+            record = self.draft.finish(status)
+            store.publish(record)
+        except OSError as error:
+            return self.unwritable(self.spec, error)
+        finally:
+            self.lock.release()
+        return record
+
+    @staticmethod
+    def unwritable(spec: RunSpec, error: OSError) -> Record:
+        """The record, which can't be kept, of a run that has no place to be written to."""
+        draft = Draft(spec)
+        draft.fail(error, "setup")
+        return draft.finish("failed")
+
+    def _overdue(self, now: float) -> bool:
+        if self.phase == "training":
+            return now - self._heard > self._silence
+        return now - self._entered > (self.limits.setup if self.phase == "setup" else self.limits.evaluation)
+
+    def _failure(self) -> Failure:
+        code = self.worker.process.exitcode
+        common: dict[str, Any] = {
+            "phase": self.phase,
+            "memory_bytes": self.draft.memory_bytes,
+            "log_tail": log_tail(self.folder / "log.txt"),
+        }
+        if self._asked is not None:
+            what = "it reported nothing for too long" if self.phase == "training" else f"its {self.phase} took too long"
+            return Failure(type="Overstayed", message=f"{what}, and it had to be killed", **common)
+        words = exit_text(code)
+        killed = code is not None and code < 0
+        return Failure(
+            type="Killed" if killed else "Exited",
+            message=f"its process ended without a record: {words}",
+            signal=words.removeprefix("killed by ") if killed else None,
+            exit_code=code,
+            **common,
+        )

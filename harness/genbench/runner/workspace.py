@@ -1,0 +1,39 @@
+"""The folder that a run works in, with what an earlier process of the same run left to go on from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from genbench.results.schema import Record
+from genbench.results.store import Store
+from genbench.runner.draft import RESUME
+
+#: How a run ended that may go on from its last saved state: what ended it was not the state.
+RESUMABLE = ("killed", "timeout")
+
+
+def open_workspace(store: Store, key: str, resume: bool) -> Path:
+    """A run's workspace, empty but for the saved state that it goes on from: that of a process that was killed with
+    its campaign, or of one whose record says that it was ended from outside.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    folder = store.workspace(key)
+    state = folder / RESUME
+    aside = folder.with_name(f"{key}.{RESUME}")
+    if resume and not aside.exists():
+        if state.exists():
+            state.replace(aside)
+        elif isinstance(record := store.read(key), Record) and record.status in RESUMABLE:
+            ended = store.folder(key) / RESUME
+            if ended.exists():
+                shutil.copyfile(ended, aside)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    if resume and aside.exists():
+        aside.replace(state)
+    aside.unlink(missing_ok=True)
+    return folder
