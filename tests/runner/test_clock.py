@@ -103,3 +103,14 @@ def test_on_a_gpu_the_device_is_waited_for_rarely_and_the_overshoot_stays_below_
     assert len(looks) < steps / 20
     assert 60 <= clock.seconds <= 60.6
     assert max(b - a for a, b in itertools.pairwise(looks)) <= 0.25
+
+
+def test_the_time_of_day_may_jump(monkeypatch):
+    """A machine's clock is set back by an hour while a run trains: no budget is measured by it."""
+    clock = BudgetClock(Budget(seconds=3600), CPU, epoch=100)
+    clock.start()
+    monkeypatch.setattr("time.time", lambda: -3600.0)
+    monkeypatch.setattr("time.time_ns", lambda: -3600 * 10**9)
+    clock.tick(10)
+    clock.stop()
+    assert 0 <= clock.seconds < 60

@@ -301,7 +301,7 @@ def test_jobs_run_side_by_side_on_cores_of_their_own(tmp_path, monkeypatch):
     assert run("fine", tmp_path, "--jobs", "4096") == 2
 
 
-def test_ctrl_c_while_others_run_leaves_their_states(background, tmp_path):
+def test_a_campaign_that_is_terminated_leaves_no_process_and_its_state(background, tmp_path):
     out = tmp_path / "out"
     process = background(*arguments("steady", out, budget="2000steps"))
     wait_for(lambda: any((out / "work").glob(f"*/{RESUME}")), process)
