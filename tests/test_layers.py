@@ -8,8 +8,8 @@ import pytest
 HARNESS = Path(__file__).parents[1] / "harness" / "genbench"
 ORDER = ["data", "model", "plugins", "plan", "metrics", "selftest", "results", "runner", "report", "cli"]
 # planning asks metric classes for their options and protocol, in a worker process; discovery registers the built-in
-# metrics like a plugin, and hook specifications name the types of what they are given
-ALLOWED = {("plan", "metrics"), ("plugins", "metrics")}
+# metrics and executor like plugins, and hook specifications name the types of what they are given
+ALLOWED = {("plan", "metrics"), ("plugins", "metrics"), ("plugins", "runner")}
 
 
 def imports(path):
@@ -45,7 +45,7 @@ def typing_only(path, module):
 
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
-PUBLIC = {"genbench", "genbench.model"}
+PUBLIC = {"genbench", "genbench.errors", "genbench.model", "genbench.runner.executor", "genbench.runner.remote"}
 
 
 @pytest.mark.parametrize("path", sorted(PLUGINS.rglob("*.py")), ids=lambda path: str(path.relative_to(PLUGINS)))

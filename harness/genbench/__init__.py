@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from genbench.plugins.entries import DatasetEntry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.plugins.entries import DatasetEntry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 from genbench.selftest.base import Check
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 hookimpl = pluggy.HookimplMarker("genbench")
 
 
-__all__ = ["Check", "DatasetEntry", "MetricEntry", "ModelEntry", "SelftestEntry", "hookimpl", "run"]
+__all__ = ["Check", "DatasetEntry", "ExecutorEntry", "MetricEntry", "ModelEntry", "SelftestEntry", "hookimpl", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -29,6 +29,8 @@ def run(
     evaluation_limit: str = "1h",
     plugins: Sequence[str] = (),
     track: str | Sequence[str] = (),
+    executor: str = "local",
+    address: str | None = None,
 ) -> pd.DataFrame:
     """Do what `genbench run` does with flags of the same names; returns the numbers as a frame.
 
@@ -51,13 +53,16 @@ def run(
         evaluation_limit: how long measuring one run may take, e.g. `"30min"`.
         plugins: as the values of `-p`.
         track: trackers to log to, e.g. `"tensorboard"`.
+        executor: what carries the runs out, `"local"`, `"ray"` or a plugin's.
+        address: where the executor finds its machines, e.g. `"auto"`.
 
     Returns:
         One row per run and number, with the columns of `genbench.results.frame.COLUMNS`.
 
     Raises:
         UsageError: something asked for is unknown, malformed or refused; nothing was run.
-        GenbenchError: a dataset can't be had, the output folder can't be written, or a tracker can't start.
+        GenbenchError: a dataset can't be had, the output folder can't be written, or a tracker can't
+            start, or the executor's machines can't be reached.
     """
     from rich.console import Console
 
@@ -78,7 +83,7 @@ def run(
         "select": select,
         "out": out,
     }
-    options = make_options(force, resume, retry, jobs, evaluation_limit, track)
+    options = make_options(force, resume, retry, jobs, evaluation_limit, track, executor, address)
     session = Session.open(make_suite(values, "genbench.run"), plugins, options)
     console = Console(stderr=True, highlight=False)
     return to_frame(session.carry_out(partial(make_display, console)))

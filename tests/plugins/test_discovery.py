@@ -10,7 +10,7 @@ from genbench.plugins import discovery
 from genbench.plugins.catalogue import Catalogue, import_target
 from genbench.plugins.discovery import discover
 
-FAMILIES = {"ae", "vae", "ebm", "flow", "gan", "datasets"}
+FAMILIES = {"ae", "vae", "ebm", "flow", "gan", "datasets", "ray"}
 
 
 def by_name(found):
@@ -157,7 +157,7 @@ def test_a_target_must_be_importable_and_of_the_right_kind():
 
 def test_every_hook_has_a_docstring_and_stands_in_the_readme(readme):
     hooks = [name for name in vars(discovery.hookspecs) if name.startswith("genbench_")]
-    assert len(hooks) == 7
+    assert len(hooks) == 8
     for name in hooks:
         assert getattr(discovery.hookspecs, name).__doc__
         assert f"`{name}" in readme
@@ -165,6 +165,13 @@ def test_every_hook_has_a_docstring_and_stands_in_the_readme(readme):
 
 def test_entries_and_hookimpl_are_what_genbench_exports():
     assert isinstance(genbench.hookimpl, types.FunctionType) or callable(genbench.hookimpl)
-    assert {"Check", "ModelEntry", "DatasetEntry", "MetricEntry", "SelftestEntry", "hookimpl", "run"} == set(
-        genbench.__all__
-    )
+    assert {
+        "Check",
+        "ModelEntry",
+        "DatasetEntry",
+        "ExecutorEntry",
+        "MetricEntry",
+        "SelftestEntry",
+        "hookimpl",
+        "run",
+    } == set(genbench.__all__)

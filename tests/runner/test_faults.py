@@ -14,7 +14,7 @@ from genbench.cli import main
 from genbench.results.store import Store
 from genbench.runner import session
 from genbench.runner.draft import RESUME
-from genbench.runner.running import Limits
+from genbench.runner.executor import Limits
 
 FAKES = str(Path(__file__).with_name("fakes.py"))
 COMMAND = [sys.executable, "-c", "from genbench.cli import main; main()"]

@@ -19,6 +19,10 @@ SOME_NOT_OK, NONE_OK = 3, 4
 @click.command("run")
 @suite_options
 @click.option("--track", metavar="NAMES", help="Log to trackers as runs go: tensorboard, mlflow or both.")
+@click.option("--executor", metavar="NAME", default="local", help="What carries the runs out. [default: local]")
+@click.option(
+    "--address", metavar="ADDRESS", help="Where the executor finds its machines, e.g. auto for a Ray cluster."
+)
 @click.option("--no-resume", is_flag=True, help="Start runs over that were killed, in place of going on with them.")
 @click.option(
     "--evaluation-limit",
@@ -33,6 +37,8 @@ def command(
     retry: str,
     jobs: int,
     track: str | None,
+    executor: str,
+    address: str | None,
     no_resume: bool,
     evaluation_limit: str,
     **flags: Any,
@@ -52,6 +58,7 @@ def command(
       genbench run -m mine -p my_model.py
       genbench run suite.toml --jobs 4 --retry timeout
       genbench run -m vae,realnvp --track tensorboard
+      genbench run suite.toml --jobs 8 --executor ray --address auto
 
     \b
     Exit codes:
@@ -62,7 +69,7 @@ def command(
     from genbench.runner.display import make_display
     from genbench.runner.session import Session
 
-    options = make_options(force, not no_resume, retry, jobs, evaluation_limit, track or ())
+    options = make_options(force, not no_resume, retry, jobs, evaluation_limit, track or (), executor, address)
     session = Session.open(suite_from(suite, flags), plugins, options)
     out = console()
     for cell in session.plan.refused:

@@ -1,4 +1,4 @@
-"""The catalogue: every model, dataset, metric and self-test by name, with the plugin that offers it."""
+"""The catalogue: every model, dataset, metric, self-test and executor by name, with the plugin that offers it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.plugins.discovery import Discovery, Plugin, discover, one_line
-from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 
 E = TypeVar("E", bound=Entry)
 
@@ -69,13 +69,18 @@ class Catalogue:
         """The self-tests, by name, those of the harness first."""
         return self._offers(SelftestEntry, ordered=False)
 
+    @cached_property
+    def executors(self) -> dict[str, Offer[ExecutorEntry]]:
+        """The executors, by name."""
+        return self._offers(ExecutorEntry)
+
     @property
     def kinds(self) -> dict[str, Mapping[str, Offer[Any]]]:
         """All that have options, by kind: `"model"`, `"dataset"`, `"metric"`."""
         return {"model": self.models, "dataset": self.datasets, "metric": self.metrics}
 
     def get(self, what: str, name: str) -> Offer[Any]:
-        """The `what` (`"model"`, `"dataset"`, `"metric"`, `"selftest"`) with this name.
+        """The `what` (`"model"`, `"dataset"`, `"metric"`, `"selftest"`, `"executor"`) with this name.
 
         Raises:
             UsageError: there is none; the message has the nearest names, and the broken plugins if there are any.

@@ -15,18 +15,19 @@ import pluggy
 
 from genbench.errors import UsageError, unknown
 from genbench.plugins import hookspecs
-from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 
 GROUP = "genbench"
 API_VERSION = 1
 #: Names of plugins to block, separated by commas; the same as `-p no:NAME` for each.
 BLOCK_VARIABLE = "GENBENCH_BLOCK"
 #: The hooks that yield entries, each with the kind of entry.
-ENTRY_HOOKS: dict[str, type[ModelEntry] | type[DatasetEntry] | type[MetricEntry] | type[SelftestEntry]] = {
+ENTRY_HOOKS: dict[str, type[Entry]] = {
     "genbench_models": ModelEntry,
     "genbench_datasets": DatasetEntry,
     "genbench_metrics": MetricEntry,
     "genbench_selftests": SelftestEntry,
+    "genbench_executors": ExecutorEntry,
 }
 LIFECYCLE_HOOKS = ("genbench_run_start", "genbench_progress", "genbench_run_end")
 
@@ -40,7 +41,7 @@ class Plugin:
         source: its distribution, or the file it was loaded from.
         version: the distribution's version; of a file, the hash of its content.
         status: `"active"`, `"broken"` (see `reason`) or `"blocked"` (by the user).
-        entries: the models, datasets, metrics and proofs that it offers.
+        entries: the models, datasets, metrics, proofs and executors that it offers.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Discovery:
 
 
 def discover(options: Sequence[str] = ()) -> Discovery:
-    """Find every plugin: the built-in metrics, entry points of the group `genbench`, then local files.
+    """Find every plugin: the built-in metrics and executor, entry points of the group `genbench`, then local files.
 
     Args:
         options: the values of `-p`, each a path to a Python file or `no:NAME`.
@@ -73,7 +74,9 @@ def discover(options: Sequence[str] = ()) -> Discovery:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     load = _Loader(manager, blocked)
-    plugins = [load("metrics", "genbench", importlib.metadata.version("genbench"), _builtin_metrics)]
+    built_in = {"metrics": _builtin_metrics, "executors": _builtin_executors}
+    own = importlib.metadata.version("genbench")
+    plugins = [load(name, "genbench", own, plugin) for name, plugin in built_in.items()]
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
         source, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
         plugins.append(load(point.name, source, version, point.load))
@@ -177,6 +180,12 @@ def _builtin_metrics() -> Any:
     import genbench.metrics.plugin
 
     return genbench.metrics.plugin
+
+
+def _builtin_executors() -> Any:
+    import genbench.runner.plugin
+
+    return genbench.runner.plugin
 
 
 def _local(path: Path) -> Any:

@@ -59,4 +59,13 @@ class SelftestEntry:
     summary: str
 
 
-Entry = ModelEntry | DatasetEntry | MetricEntry | SelftestEntry
+@dataclass(frozen=True)
+class ExecutorEntry:
+    """What carries runs out; `target` is a subclass of `genbench.runner.executor.Executor`."""
+
+    name: str
+    target: str
+    summary: str
+
+
+Entry = ModelEntry | DatasetEntry | MetricEntry | SelftestEntry | ExecutorEntry

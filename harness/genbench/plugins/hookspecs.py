@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from genbench.plugins.entries import DatasetEntry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.plugins.entries import DatasetEntry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 
 if TYPE_CHECKING:
     from genbench.plan.spec import RunSpec
@@ -34,6 +34,11 @@ def genbench_metrics() -> Iterable[MetricEntry]:  # type: ignore[empty-body]  # 
 @hookspec
 def genbench_selftests() -> Iterable[SelftestEntry]:  # type: ignore[empty-body]  # as above
     """The proofs this plugin ships of what its models and metrics say."""
+
+
+@hookspec
+def genbench_executors() -> Iterable[ExecutorEntry]:  # type: ignore[empty-body]  # as above
+    """What this plugin can have runs carried out by."""
 
 
 @hookspec

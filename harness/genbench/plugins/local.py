@@ -17,7 +17,7 @@ from typing import Any
 
 from genbench import hookimpl
 from genbench.plugins.discovery import API_VERSION, ENTRY_HOOKS, LIFECYCLE_HOOKS, check, entries_of, one_line
-from genbench.plugins.entries import DatasetEntry, Entry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 
 
 class BrokenFile(Exception):
@@ -51,6 +51,11 @@ class StandIn:
     def genbench_selftests(self) -> list[SelftestEntry]:
         """The file's proofs."""
         return [entry for entry in self.entries if isinstance(entry, SelftestEntry)]
+
+    @hookimpl
+    def genbench_executors(self) -> list[ExecutorEntry]:
+        """The file's executors."""
+        return [entry for entry in self.entries if isinstance(entry, ExecutorEntry)]
 
 
 def stand_in(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Carrying a plan out, one process a run; whatever becomes of it, every run leaves a record and the others go on."""
+"""Carrying a plan out, each run by itself; whatever becomes of it, every run leaves a record and the others go on."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.results.schema import Record, Status
 from genbench.results.store import Store
+from genbench.runner.executor import Execution, Executor, Job, Limits
 from genbench.runner.lock import HeldLock
-from genbench.runner.running import Limits, Running
+from genbench.runner.running import unwritable
 from genbench.runner.slots import Slot
-from genbench.runner.workers import Workers
 from genbench.runner.workspace import open_workspace
 
 #: The reason of a run that is carried out although it need not be.
@@ -38,7 +38,7 @@ class Display(Protocol):
         """A finished record stands for this run."""
 
     def started(self, spec: RunSpec) -> None:
-        """The run's process is being started."""
+        """The run is being started."""
 
     def event(self, spec: RunSpec, event: dict[str, Any]) -> None:
         """The run reports."""
@@ -62,6 +62,8 @@ class RunOptions:
         jobs: runs at a time, each with its own share of the cores.
         evaluation_limit: seconds that measuring one run may take.
         track: the names of trackers.
+        executor: the name of what carries the runs out.
+        address: where the executor finds its machines.
     """
 
     force: bool = False
@@ -70,6 +72,8 @@ class RunOptions:
     jobs: int = 1
     evaluation_limit: float = 3600.0
     track: str | Sequence[str] = ()
+    executor: str = "local"
+    address: str | None = None
 
 
 def make_options(
@@ -79,6 +83,8 @@ def make_options(
     jobs: int = 1,
     evaluation_limit: str = "1h",
     track: str | Sequence[str] = (),
+    executor: str = "local",
+    address: str | None = None,
 ) -> RunOptions:
     """The options as a user gives them.
 
@@ -90,7 +96,7 @@ def make_options(
     limit = Budget.parse(evaluation_limit)
     if limit.seconds is None or len(limit.limits()) > 1:
         raise UsageError(f"--evaluation-limit '{evaluation_limit}' is no time: write 30min, 600s, 2h")
-    return RunOptions(force, resume, retry, jobs, limit.seconds, track)
+    return RunOptions(force, resume, retry, jobs, limit.seconds, track, executor, address)
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ def _decide(spec: RunSpec, store: Store, options: RunOptions) -> Decision:
 def carry_out(
     decisions: Iterable[Decision],
     store: Store,
-    workers: Workers,
+    executor: Executor,
     display: Display,
     hooks: pluggy.HookRelay,
     command: list[str],
@@ -145,7 +151,7 @@ def carry_out(
     Raises:
         KeyboardInterrupt: the runs under way are ended and leave no record; those that are finished stay.
     """
-    campaign = _Campaign(list(decisions), store, workers, display, hooks, command, list(slots), limits)
+    campaign = _Campaign(list(decisions), store, executor, display, hooks, command, list(slots), limits)
     try:
         return campaign.carry_out()
     finally:
@@ -157,7 +163,7 @@ class _Campaign:
         self,
         decisions: list[Decision],
         store: Store,
-        workers: Workers,
+        executor: Executor,
         display: Display,
         hooks: pluggy.HookRelay,
         command: list[str],
@@ -166,13 +172,13 @@ class _Campaign:
     ) -> None:
         self.decisions = decisions
         self.store = store
-        self.workers = workers
+        self.executor = executor
         self.display = display
         self.hooks = hooks
         self.command = command
         self.limits = limits
         self.free = deque(slots)
-        self.running: dict[int, Running] = {}
+        self.running: dict[int, tuple[Job, Execution]] = {}
         self.records: dict[int, Record] = {}
 
     def carry_out(self) -> list[Record]:
@@ -211,46 +217,45 @@ class _Campaign:
         spec = decision.spec
         try:
             lock = HeldLock.take(self.store.lock(spec.key))
-            if lock is None:
-                return False
-            if decision.reason != FORCED and (record := finished(self.store, spec.key)) is not None:
-                lock.release()
-                self.reuse(place, record)
-                return True
-            folder = open_workspace(self.store, spec.key, decision.resume)
         except OSError as error:
-            self.display.started(spec)
-            self.end(place, Running.unwritable(spec, error))
+            self.refuse(place, error)
+            return True
+        if lock is None:
+            return False
+        if decision.reason != FORCED and (record := finished(self.store, spec.key)) is not None:
+            lock.release()
+            self.reuse(place, record)
+            return True
+        try:
+            open_workspace(self.store, spec.key, decision.resume)
+        except OSError as error:
+            lock.release()
+            self.refuse(place, error)
             return True
         self.display.started(spec)
         _tell(self.hooks.genbench_run_start, spec=spec)
-        slot = self.free.popleft()
-        worker = self.workers.start(
-            "genbench.runner.worker:run",
-            spec,
-            self.store.out,
-            self.command,
-            lock,
-            log=folder / "log.txt",
-            environment=slot.environment,
-            cores=slot.cores,
-        )
-        self.running[place] = Running(spec, slot, worker, lock, folder, self.limits)
+        job = Job(spec, self.free.popleft(), self.store, self.command, self.limits, lock)
+        self.running[place] = (job, self.executor.start(job))
         return True
 
+    def refuse(self, place: int, error: OSError) -> None:
+        """A run has no place to be written to."""
+        spec = self.decisions[place].spec
+        self.display.started(spec)
+        self.end(place, unwritable(spec, error))
+
     def follow(self) -> None:
-        """Hear what runs report, and end those that have ended or overstayed."""
-        connections = [running.worker.connection for running in self.running.values()]
-        wait(connections, POLL)
-        for place, running in list(self.running.items()):
-            for event in running.events():
-                self.display.event(running.spec, event)
-                _tell(self.hooks.genbench_progress, spec=running.spec, event=event)
-            running.watch()
-            if running.ended:
-                record = running.close(self.store)
+        """Hear what runs report, and take in the records of those that have ended."""
+        wait([execution.connection for _, execution in self.running.values()], POLL)
+        for place, (job, execution) in list(self.running.items()):
+            for event in execution.events():
+                self.display.event(job.spec, event)
+                _tell(self.hooks.genbench_progress, spec=job.spec, event=event)
+            if execution.ended:
+                record = execution.record()
+                job.lock.release()
                 del self.running[place]
-                self.free.append(running.slot)
+                self.free.append(job.slot)
                 self.end(place, record)
 
     def end(self, place: int, record: Record) -> None:
@@ -261,9 +266,9 @@ class _Campaign:
 
     def stop(self) -> None:
         """End what is still running, without a record."""
-        for running in self.running.values():
-            running.worker.stop()
-            running.lock.release()
+        for job, execution in self.running.values():
+            execution.stop()
+            job.lock.release()
 
 
 def finished(store: Store, key: str) -> Record | None:

@@ -1,4 +1,4 @@
-"""A run that is under way, as its parent sees it: what it reports, whether it overstays, what record it leaves."""
+"""A run on this machine, as its parent sees it: what it reports, whether it overstays, what record it leaves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,58 +13,29 @@ import psutil
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.results.schema import CurvePoint, Failure, Record, Status
-from genbench.results.store import Store
 from genbench.runner.draft import Draft, log_tail
-from genbench.runner.lock import HeldLock
-from genbench.runner.slots import Slot
+from genbench.runner.executor import Execution, Job
 from genbench.runner.workers import OVERSTAYED, Worker, exit_text
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How long a run may take over what no budget limits, in seconds of wall time.
+class Running(Execution):
+    """A run's worker process and what it has reported."""
 
-    Attributes:
-        setup: until training begins.
-        silence: between two reports while it trains; at least `silence_factor` budgets of seconds.
-        evaluation: from the end of training to the record.
-        grace: from being asked to end to being killed.
-    """
-
-    setup: float = 1800.0
-    silence: float = 120.0
-    silence_factor: float = 2.0
-    evaluation: float = 3600.0
-    grace: float = 10.0
-
-
-class Running:
-    """A run's worker process and what it has reported.
-
-    Attributes:
-        ended: whether the process is done, well or not.
-    """
-
-    def __init__(self, spec: RunSpec, slot: Slot, worker: Worker, lock: HeldLock, folder: Path, limits: Limits) -> None:
-        self.spec = spec
-        self.slot = slot
+    def __init__(self, job: Job, worker: Worker) -> None:
+        self.job = job
         self.worker = worker
-        self.lock = lock
-        self.folder = folder
-        self.limits = limits
-        self.draft = Draft(spec)
+        self.connection = worker.connection
+        self.draft = Draft(job.spec)
         self.phase = "setup"
-        self.ended = False
-        self._silence = max(limits.silence, limits.silence_factor * (Budget.parse(spec.budget).seconds or 0.0))
+        seconds = Budget.parse(job.spec.budget).seconds or 0.0
+        self._silence = max(job.limits.silence, job.limits.silence_factor * seconds)
         self._heard = self._entered = time.monotonic()
         self._asked: float | None = None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """What the worker has reported since, for displays and hooks."""
-        connection = self.worker.connection
         try:
-            while not self.ended and connection.poll(0):
-                event = connection.recv()
+            while not self.ended and self.connection.poll(0):
+                event = self.connection.recv()
                 self._heard = time.monotonic()
                 if event["phase"] == "end":
                     self.ended = True
@@ -80,6 +49,7 @@ class Running:
                     yield event
         except (EOFError, OSError):
             self.ended = True
+        self.watch()
 
     def watch(self) -> None:
         """Look at the process: ask a run that overstays to end, and kill one that was asked and does not."""
@@ -88,54 +58,49 @@ class Running:
         with contextlib.suppress(psutil.Error):  # it may be gone by now
             memory = psutil.Process(self.worker.process.pid).memory_info().rss
             self.draft.memory_bytes = memory or self.draft.memory_bytes
-        if not self.worker.process.is_alive() and not self.worker.connection.poll(0):
+        if not self.worker.process.is_alive() and not self.connection.poll(0):
             self.ended = True  # although a process that it has started may hold the connection open
             return
         now = time.monotonic()
         if self._asked is not None:
-            if now - self._asked > self.limits.grace:
+            if now - self._asked > self.job.limits.grace:
                 self.worker.process.kill()
         elif self._overdue(now):
             self._asked = now
             if self.worker.process.pid is not None:
                 os.kill(self.worker.process.pid, OVERSTAYED)
 
-    def close(self, store: Store) -> Record:
+    def record(self) -> Record:
         """The record that the worker has published, or else one of what it had reported, published by us."""
-        self.worker.process.join(self.limits.grace)
+        store, folder = self.job.store, self.job.folder
+        self.worker.process.join(self.job.limits.grace)
         self.worker.stop()
         try:
-            if not self.folder.exists() and isinstance(record := store.read(self.spec.key), Record):
+            if not folder.exists() and isinstance(record := store.read(self.job.spec.key), Record):
                 return record
-            self.draft.collect_artifacts(self.folder)
+            self.draft.collect_artifacts(folder)
             self.draft.error = self._failure()
             status: Status = "timeout" if self._asked is not None else "killed"
             record = self.draft.finish(status)
             store.publish(record)
         except OSError as error:
-            return self.unwritable(self.spec, error)
-        finally:
-            self.lock.release()
+            return unwritable(self.job.spec, error)
         return record
 
-    @staticmethod
-    def unwritable(spec: RunSpec, error: OSError) -> Record:
-        """The record, which can't be kept, of a run that has no place to be written to."""
-        draft = Draft(spec)
-        draft.fail(error, "setup")
-        return draft.finish("failed")
+    def stop(self) -> None:
+        self.worker.stop()
 
     def _overdue(self, now: float) -> bool:
         if self.phase == "training":
             return now - self._heard > self._silence
-        return now - self._entered > (self.limits.setup if self.phase == "setup" else self.limits.evaluation)
+        return now - self._entered > (self.job.limits.setup if self.phase == "setup" else self.job.limits.evaluation)
 
     def _failure(self) -> Failure:
         code = self.worker.process.exitcode
         common: dict[str, Any] = {
             "phase": self.phase,
             "memory_bytes": self.draft.memory_bytes,
-            "log_tail": log_tail(self.folder / "log.txt"),
+            "log_tail": log_tail(self.job.folder / "log.txt"),
         }
         if self._asked is not None:
             what = "it reported nothing for too long" if self.phase == "training" else f"its {self.phase} took too long"
@@ -149,3 +114,10 @@ class Running:
             exit_code=code,
             **common,
         )
+
+
+def unwritable(spec: RunSpec, error: OSError) -> Record:
+    """The record, which can't be kept, of a run that has no place to be written to."""
+    draft = Draft(spec)
+    draft.fail(error, "setup")
+    return draft.finish("failed")

@@ -10,14 +10,16 @@ from genbench.errors import UsageError
 
 @dataclass(frozen=True)
 class Slot:
-    """A share of the machine that one run has for itself.
+    """A share of the hardware that one run has for itself.
 
     Attributes:
-        cores: the CPU cores that its threads may run on, as many threads as cores; none says all there are.
+        cores: the CPU cores that its threads may run on; none leaves them to the system.
+        threads: how many threads it has; None leaves that to the system.
         environment: variables that its process gets on top of ours.
     """
 
     cores: tuple[int, ...] = ()
+    threads: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -29,7 +31,7 @@ def available_cores() -> list[int]:
 
 
 def make_slots(jobs: int) -> list[Slot]:
-    """`jobs` slots that share the cores out evenly; one slot alone is left to the system.
+    """`jobs` slots that share this machine's cores out evenly; one slot alone is left to the system.
 
     Raises:
         UsageError: there are fewer cores than jobs.
@@ -40,4 +42,4 @@ def make_slots(jobs: int) -> list[Slot]:
     if jobs > len(cores):
         raise UsageError(f"--jobs {jobs} is more than the {len(cores)} cores there are: runs never share one")
     each = len(cores) // jobs
-    return [Slot(tuple(cores[job * each : (job + 1) * each])) for job in range(jobs)]
+    return [Slot(tuple(cores[job * each : (job + 1) * each]), each) for job in range(jobs)]

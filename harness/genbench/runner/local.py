@@ -1,0 +1,41 @@
+"""The executor that carries runs out on this machine, each in a process of its own from the fork server."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from genbench.errors import UsageError
+from genbench.runner.executor import Executor, Job
+from genbench.runner.running import Running
+from genbench.runner.slots import Slot, make_slots
+from genbench.runner.workers import RUNNING, Workers
+
+
+class Local(Executor):
+    """Processes on this machine, which share its cores out."""
+
+    def __init__(self, address: str | None = None) -> None:
+        if address is not None:
+            raise UsageError("--executor local takes no --address")
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Made with the first run: what only plans preloads less."""
+        return Workers(RUNNING)
+
+    def slots(self, jobs: int) -> list[Slot]:
+        return make_slots(jobs)
+
+    def start(self, job: Job) -> Running:
+        worker = self.workers.start(
+            "genbench.runner.worker:run",
+            job.spec,
+            job.store.out,
+            job.command,
+            job.lock,
+            log=job.folder / "log.txt",
+            environment=job.slot.environment,
+            cores=job.slot.cores,
+            threads=job.slot.threads,
+        )
+        return Running(job, worker)
