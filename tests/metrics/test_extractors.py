@@ -16,6 +16,7 @@ from genbench.data.device import DeviceSplit
 from genbench.errors import GenbenchError, UsageError
 from genbench.metrics import NotApplicable
 from genbench.metrics.extractors import EXTRACTORS, extractor_for, load_extractor
+from genbench.metrics.extractors.fast_inception import resize
 from genbench.metrics.extractors.network import FEATURES, FeatureNetwork
 from genbench.metrics.extractors.train import BATCH, binarize_some, distort, train
 from genbench_datasets.digits import Digits
@@ -259,24 +260,35 @@ def test_a_file_without_inceptions_weights_is_bad_usage(tmp_path: Path, content:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.slow
-def test_inception_sees_eight_bit_rgb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
+    """A file of made-up weights in torch-fidelity's format, and its own extractor of them."""
     from torch_fidelity import feature_extractor_inceptionv3 as module
 
     class Blank(module.FeatureExtractorInceptionV3):
         def load_state_dict(self, *_args: object) -> None:
             """Keep what the constructors made."""
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_state_dict_from_url", lambda *_args, **_kwargs: {})
         blank = Blank("blank", ["2048"])
     torch.manual_seed(0)
     for layer in blank.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
-    path = tmp_path / "random.pth"
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias, std=0.3)
+            nn.init.normal_(layer.running_mean, std=0.5)
+            nn.init.uniform_(layer.running_var, 0.3, 2.0)
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
     torch.save(blank.state_dict(), path)
+    return path, blank
 
+
+@pytest.mark.slow
+def test_inception_sees_eight_bit_rgb(made_up: tuple[Path, nn.Module]) -> None:
+    path, _ = made_up
     extractor = load_extractor("inception", CPU, path)
     assert extractor.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     levels = torch.randint(0, 256, (2, 1, 16, 16))
@@ -284,11 +296,31 @@ def test_inception_sees_eight_bit_rgb(tmp_path: Path, monkeypatch: pytest.Monkey
     features = extractor(grey)
     assert features.shape == (2, extractor.dims) == (2, 2048)
     assert features.dtype == torch.float64
-    (expected,) = blank(levels.to(torch.uint8).repeat(1, 3, 1, 1))
-    assert torch.allclose(features, expected.double(), rtol=1e-3, atol=1e-4 * expected.abs().max().item())
     assert (features[0] - features[1]).abs().max() > 0.01 * features.abs().max()
     assert torch.equal(extractor(grey.repeat(1, 3, 1, 1)), features)
     for shift in (-0.4 / 255, 0.4 / 255):  # rounded, not cut off; and clipped at black and white
         assert torch.equal(extractor(grey + shift), features)
     with pytest.raises(NotApplicable, match="inception takes images of 1 or 3 channels"):
         extractor(torch.zeros(2, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 40, 24), (3, 320, 310)])
+def test_inception_s_features_are_torch_fidelity_s(made_up: tuple[Path, nn.Module], shape: tuple[int, ...]) -> None:
+    path, theirs = made_up
+    levels = torch.randint(0, 256, (2, *shape))
+    features = load_extractor("inception", CPU, path)(levels / 255)
+    with torch.no_grad():
+        (expected,) = theirs(levels.to(torch.uint8).expand(-1, 3, -1, -1))
+    scale = expected.abs().amax(1, keepdim=True)
+    assert (features - expected).abs().le(1e-4 * expected.abs() + 1e-6 * scale).all()  # in fp32 zero is not quite zero
+    assert (features - expected).norm() <= 1e-5 * expected.norm()
+    assert (expected > 0.1 * scale).double().mean() > 0.2  # enough features are far from zero
+
+
+@pytest.mark.parametrize("size", [(1, 7), (28, 28), (40, 24), (299, 299), (512, 300)])
+def test_pictures_are_resized_bit_for_bit_as_torch_fidelity_does(size: tuple[int, int]) -> None:
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+    x = torch.randint(0, 256, (2, 3, *size)).float()
+    assert torch.equal(resize(x), interpolate_bilinear_2d_like_tensorflow1x(x, (299, 299), align_corners=False))

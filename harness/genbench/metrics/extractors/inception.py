@@ -11,6 +11,7 @@ from torch import Tensor
 from genbench.errors import GenbenchError, UsageError
 from genbench.metrics.base import NotApplicable
 from genbench.metrics.extractors.base import Extractor, file_hash
+from genbench.metrics.extractors.fast_inception import FastInception
 
 LAYER = "2048"
 
@@ -19,8 +20,8 @@ PUBLISHED = "6726825d0af5f729"
 
 
 class Inception(Extractor):
-    """Images are rounded to 8 bits, grey ones are shown in all three colours, and torch-fidelity resizes them to
-    299×299 as the original TensorFlow graph does.
+    """Images are rounded to 8 bits, grey ones are shown in all three colours, and resized to 299×299 as the original
+    TensorFlow graph does. The features are torch-fidelity's to 1e-4.
 
     Args:
         device: where it runs.
@@ -48,7 +49,7 @@ class Inception(Extractor):
             raise _no_weights(path, error.strerror or str(error)) from error
         except RuntimeError as error:
             raise _no_weights(path, "the network has other tensors") from error
-        self.network = network.to(device, memory_format=torch.channels_last)  # 1.6 times faster on a CPU
+        self.network = FastInception(network).to(device)
 
     @staticmethod
     def takes(shape: tuple[int, ...]) -> bool:
@@ -65,8 +66,7 @@ class Inception(Extractor):
             torch.autocast(x.device.type, enabled=False),
             torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
         ):
-            (features,) = self.network(image)
-        return features.double()
+            return self.network(image).double()
 
     def logits(self, features: Tensor) -> Tensor:
         """The classes' logits `(B, 1008)` float64 that the published Inception score is of, which have no bias, from
