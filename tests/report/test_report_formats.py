@@ -281,7 +281,7 @@ def test_terminal_escapes_of_others_are_not_passed_on(record):
 
 
 def test_write_tables(records, tmp_path):
-    paths = write_tables(records, tmp_path)
+    paths = write_tables(build_tables(records), tmp_path)
 
     assert [path.name for path in paths] == ["table.csv", "table.md"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv", "table.md"]

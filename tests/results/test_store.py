@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from genbench.errors import GenbenchError
 from genbench.results import store as store_module
 from genbench.results.frame import to_frame
-from genbench.results.schema import Amount, BudgetUse, Failure, Record, Spec, Unmeasured, Value
+from genbench.results.schema import Amount, BudgetUse, CurvePoint, Failure, Record, Spec, Unmeasured, Value
 from genbench.results.store import Skipped, Store
 
 KEY = "0123456789abcdef"
@@ -140,6 +140,18 @@ def test_records_share_what_is_equal_and_nothing_else(tmp_path):
     assert first.protocol is second.protocol is not third.protocol
     assert first.spec.config is second.spec.config is third.spec.config
     assert first.metrics[0].settings is second.metrics[0].settings
+
+
+def test_records_read_without_curves_can_be_read_again_with_them(tmp_path):
+    store = Store(tmp_path)
+    point = CurvePoint(fraction=0.5, seconds=15, steps=10, samples=80, metrics={"fid": 2.0})
+    written = record(curve=[point])
+    store.publish(written)
+    assert store.read_all(curves=False) == ([written.model_copy(update={"curve": []})], [])
+    assert store.read_again([KEY]) == {KEY: written}
+    store.path(KEY).unlink()
+    with pytest.raises(GenbenchError, match="was changed by somebody"):
+        store.read_again([KEY])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def command(out: Path, column: str | None, as_json: bool) -> None:
     from genbench.report.tidy import standings_to_json
     from genbench.results.store import Store
 
-    records, skipped = Store(out).read_all()
+    records, skipped = Store(out).read_all(curves=False)
     warn_of_skipped(skipped)
     tables = build_tables(records, columns=[column] if column else None)
     chosen = [(table, chosen_column(table, column)) for table in tables]

@@ -33,7 +33,7 @@ def command(out: Path, verbose: bool, as_json: bool) -> None:
     from genbench.report.terminal import print_failures
     from genbench.results.store import Store
 
-    records, skipped = Store(out).read_all()
+    records, skipped = Store(out).read_all(curves=False)
     warn_of_skipped(skipped)
     rows = failures(records, out if verbose or as_json else None)
     if as_json:

@@ -18,10 +18,7 @@ def command(out: Path) -> None:
       genbench report sweep
     """
     from genbench.cli.common import warn_of_skipped
-    from genbench.report.files import write_files
-    from genbench.results.store import Store
+    from genbench.report.files import write_all
 
-    records, skipped = Store(out).read_all()
-    warn_of_skipped(skipped)
-    for path in write_files(records, skipped, out):
+    for path in write_all(out, warn_of_skipped):
         click.echo(path)

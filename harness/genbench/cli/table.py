@@ -29,7 +29,7 @@ def command(out: Path, form: str, sort: str | None, columns: str | None) -> None
     from genbench.report.terminal import print_tables
     from genbench.results.store import Store
 
-    records, skipped = Store(out).read_all()
+    records, skipped = Store(out).read_all(curves=False)
     warn_of_skipped(skipped)
     chosen = [name.strip() for name in columns.split(",")] if columns else None
     tables = build_tables(records, sort=sort, columns=chosen)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genbench.errors import unknown
 from genbench.report.latex import to_latex
 from genbench.report.layout import Table
 from genbench.report.markdown import to_markdown
-from genbench.report.tables import build_tables
 from genbench.report.tidy import to_csv, to_json
-
-if TYPE_CHECKING:
-    from genbench.results.schema import Record
 
 
 def render(tables: Sequence[Table], output: str) -> str:
@@ -30,11 +25,10 @@ def render(tables: Sequence[Table], output: str) -> str:
     return FORMATS[output](tables)
 
 
-def write_tables(records: Iterable[Record], out: Path) -> list[Path]:
+def write_tables(tables: Sequence[Table], out: Path) -> list[Path]:
     """Write `OUT/table.csv` and `OUT/table.md`; their paths."""
     from genbench.results.store import write_atomically  # late: brings pydantic
 
-    tables = build_tables(records)
     paths = []
     for output in ("csv", "md"):
         paths.append(out / f"table.{output}")

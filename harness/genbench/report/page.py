@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -112,24 +112,44 @@ class Section:
 
 
 def write_report(records: Iterable[Record], skipped: Sequence[Skipped], out: Path) -> list[Path]:
-    """Write the plots to `OUT/plots` and the page that holds them to `OUT/report.html`; all their paths."""
+    """Write the plots of these records to `OUT/plots` and the page that holds them to `OUT/report.html`; all their
+    paths."""
+    by_key = {record.key: record for record in records}
+    everything = list(by_key.values())
+    return write_page(
+        build_tables(everything), everything, skipped, out, lambda keys: {key: by_key[key] for key in keys}
+    )
+
+
+def write_page(
+    tables: Sequence[Table],
+    failed: Sequence[Record],
+    skipped: Sequence[Skipped],
+    out: Path,
+    find: Callable[[Iterable[str]], Mapping[str, Record]],
+) -> list[Path]:
+    """The same for tables that are built.
+
+    Args:
+        tables: of all records.
+        failed: at least the records in which something failed.
+        skipped: what can't be read.
+        out: the output folder.
+        find: gives the records with these keys, by key; asked for one table at a time.
+    """
     from genbench.report.plots import model_palette, write_plots  # late: brings matplotlib and seaborn
     from genbench.results.store import write_atomically
 
-    records = list(records)
-    tables = build_tables(records)
     palette = model_palette(tables)
-    by_key = {record.key: record for record in records}
     plots: list[Plot] = []
     sections = []
     for table in tables:
-        here = {key: by_key[key] for row in table.rows for key in row.keys}
-        section, drawn = _section(table, here, palette, out)
+        section, drawn = _section(table, find(key for row in table.rows for key in row.keys), palette, out)
         sections.append(section)
         plots += drawn
     paths = write_plots(plots, out)
     page = out / "report.html"
-    write_atomically(page, _render(sections, records, skipped, out))
+    write_atomically(page, _render(sections, failed, skipped, out))
     return [*paths, page]
 
 
@@ -254,6 +274,7 @@ def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Seq
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     tables = [section.table for section in sections]
+    statuses = sum((Counter(row.statuses) for table in tables for row in table.rows), Counter[str]())
     failed = failures(records)
     detailed = {row.key for row in failed[:DETAILS]}
     return (
@@ -261,9 +282,9 @@ def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Seq
         .get_template("report.html")
         .render(
             sections=sections,
-            statuses=Counter(record.status for record in records),
+            statuses=statuses,
             failures=failed,
-            failures_summary=summary(failed, len(records)),
+            failures_summary=summary(failed, statuses.total()),
             details=failures((record for record in records if record.key in detailed), out)[:DETAILS],
             skipped=[(plain(str(item.path)), plain(item.reason)) for item in skipped],
             style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),

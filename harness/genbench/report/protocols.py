@@ -91,7 +91,10 @@ def _count(name: str, value: int) -> str:
 def distinct_values(documents: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """The distinct values of every dotted field, one value where all documents agree."""
     values: dict[str, dict[str, None]] = {}
+    known: dict[tuple[str, int], Any] = {}  # records share what is equal in them
     for document in documents:
-        for name, value in flatten(document).items():
+        new = {name: part for name, part in document.items() if (name, id(part)) not in known}
+        known |= {(name, id(part)): part for name, part in new.items()}
+        for name, value in flatten(new).items():
             values.setdefault(name, {})[one_line(value)] = None
     return {name: list(found) for name, found in values.items()}

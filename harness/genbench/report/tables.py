@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -37,13 +37,14 @@ def build_tables(
         UsageError: there is no such column.
     """
     groups: dict[str, list[Record]] = {}
-    for record in map(accounted, records):
+    for record in records:
         groups.setdefault(record.protocol_hash, []).append(record)
     asked = [*(columns or []), *([sort.removeprefix("-")] if sort else [])]
-    found = {name for group in groups.values() for record in group for name in _names(record)} if asked else set()
-    for name in asked:
-        if name not in found and name not in ORDER:
-            raise unknown("column", name, found or ORDER)
+    if any(name not in ORDER for name in asked):
+        found = {name for group in groups.values() for record in map(accounted, group) for name in _names(record)}
+        for name in asked:
+            if name not in found and name not in ORDER:
+                raise unknown("column", name, found or ORDER)
     ordered = sorted(groups.values(), key=lambda group: (natural(group[0].spec.data), natural(group[0].spec.budget)))
     differing = differences([group[0].protocol for group in ordered])
     return [_table(group, sort, columns, differs) for group, differs in zip(ordered, differing, strict=True)]
@@ -72,13 +73,16 @@ def _names(record: Record) -> list[str]:
     return [value.name for value in record.metrics] + [name for gap in record.unmeasured for name in gap.names]
 
 
-def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None, differs: Mapping[str, str]) -> Table:
+def _table(group: list[Record], sort: str | None, chosen: Sequence[str] | None, differs: Mapping[str, str]) -> Table:
+    records = [accounted(record) for record in group]
     by, worst_first = (sort.removeprefix("-"), sort.startswith("-")) if sort else ("", False)
     found = in_order(name for record in records for name in _names(record))
     names = list(dict.fromkeys([*found, *(chosen or []), *([by] if by else [])]))
     main = _main(records) if chosen is None else set(chosen)
     values, gaps = _values_by_name(records), _gaps_by_name(records)
-    columns = {name: _column(name, values.get(name, []), gaps.get(name, []), main=name in main) for name in names}
+    columns = {
+        name: _column(name, records, values.get(name, []), gaps.get(name, []), main=name in main) for name in names
+    }
     groups = _groups(records)
     rows = [_row(label, group, columns.values()) for label, group in groups.items()]
     columns = {name: _with_decimals(column, rows) for name, column in columns.items()}
@@ -135,46 +139,56 @@ def _distinct(identity: tuple[str, ...], groups: Iterable[tuple[str, ...]]) -> s
     return " · ".join(part for part in identity[:length] if part)
 
 
-def _values_by_name(records: Iterable[Record]) -> dict[str, list[tuple[Record, Value]]]:
-    found: dict[str, list[tuple[Record, Value]]] = {}
+def _values_by_name(records: Iterable[Record]) -> dict[str, list[Value]]:
+    found: defaultdict[str, list[Value]] = defaultdict(list)
     for record in records:
         for value in record.metrics:
-            found.setdefault(value.name, []).append((record, value))
+            found[value.name].append(value)
+    return found
+
+
+def _seeds_by_name(records: Iterable[Record]) -> dict[str, list[tuple[int, Value]]]:
+    found: defaultdict[str, list[tuple[int, Value]]] = defaultdict(list)
+    for record in records:
+        for value in record.metrics:
+            found[value.name].append((record.spec.seed, value))
     return found
 
 
 def _gaps_by_name(records: Iterable[Record]) -> dict[str, list[Unmeasured]]:
-    found: dict[str, list[Unmeasured]] = {}
+    found: defaultdict[str, list[Unmeasured]] = defaultdict(list)
     for record in records:
         for gap in record.unmeasured:
             for name in dict.fromkeys(gap.names):
-                found.setdefault(name, []).append(gap)
+                found[name].append(gap)
     return found
 
 
-def _column(name: str, found: Sequence[tuple[Record, Value]], gaps: Sequence[Unmeasured], *, main: bool) -> Column:
-    sources = [value.metric for _, value in found] + [gap.metric for gap in gaps]
-    first = found[0][1] if found else None
-    comparable = len({value.protocol for _, value in found}) <= 1
+def _column(
+    name: str, records: Iterable[Record], found: Sequence[Value], gaps: Sequence[Unmeasured], *, main: bool
+) -> Column:
+    first = found[0] if found else None
+    source = first or (gaps[0] if gaps else None)
+    comparable = len({value.protocol for value in found}) <= 1
     return Column(
         name=name,
-        metric=sources[0] if sources else "",
+        metric=source.metric if source else "",
         unit=first.unit if first else "",
         better=first.better if first else "neither",
         main=main,
         comparable=comparable,
-        differs={} if comparable else _differing(found),
+        differs={} if comparable else _differing(name, records),
         decimals=0,
     )
 
 
-def _differing(found: Iterable[tuple[Record, Value]]) -> dict[str, tuple[str, ...]]:
-    """The settings in which values of different protocols differ, with the value of each protocol; a setting that
-    differs among values of one protocol is the model's own and no difference."""
+def _differing(name: str, records: Iterable[Record]) -> dict[str, tuple[str, ...]]:
+    """The settings in which values of this name and of different protocols differ, with the value of each protocol; a
+    setting that differs among values of one protocol is the model's own and no difference."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for record, value in found:
+    for record, value in [(one, value) for one in records for value in one.metrics if value.name == name]:
         part = f"metrics.{value.metric}."
-        asked = {name.removeprefix(part): s for name, s in flatten(record.protocol).items() if name.startswith(part)}
+        asked = {path.removeprefix(part): s for path, s in flatten(record.protocol).items() if path.startswith(part)}
         groups.setdefault(value.protocol, []).append({"metric": value.metric, **flatten(value.settings), **asked})
     own = {name for same in groups.values() for each in differences(same) for name in each}
     split = differences([{name: s for name, s in same[0].items() if name not in own} for same in groups.values()])
@@ -183,7 +197,7 @@ def _differing(found: Iterable[tuple[Record, Value]]) -> dict[str, tuple[str, ..
 
 def _row(label: str, group: Sequence[Record], columns: Iterable[Column]) -> Row:
     ok = [record for record in group if record.status == "ok"]
-    values, gaps = _values_by_name(ok), _gaps_by_name(ok)
+    values, gaps = _seeds_by_name(ok), _gaps_by_name(ok)
     spec = group[0].spec
     return Row(
         label=label,
@@ -208,10 +222,10 @@ def _failed_cell(group: Sequence[Record]) -> Cell:
 
 
 def _cell(
-    column: Column, values: Sequence[tuple[Record, Value]], gaps: Sequence[Unmeasured], ok: Iterable[Record]
+    column: Column, values: Sequence[tuple[int, Value]], gaps: Sequence[Unmeasured], ok: Iterable[Record]
 ) -> Cell:
     if values:
-        return _aggregate([(record.spec.seed, value) for record, value in values])
+        return _aggregate(values)
     if gaps:
         gap = min(gaps, key=lambda gap: gap.status != "failed")
         return Cell(gap.status, word="failed" if gap.status == "failed" else "", reason=gap.reason)

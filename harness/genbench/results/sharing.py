@@ -17,6 +17,7 @@ class Sharing:
 
     def __init__(self) -> None:
         self._known: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+        self._settings: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
 
     def share(self, record: Record) -> None:
         """Put in place of this record's parts the equal ones of a record like it before."""
@@ -33,8 +34,9 @@ class Sharing:
         for name, part in record.provenance.items():
             if isinstance(part, dict | list):
                 record.provenance[name] = _first(known, f"provenance {name}", part)
+        settings = self._settings[record.protocol_hash, spec.label]
         for value in record.metrics:
-            object.__setattr__(value, "settings", _first(known, f"settings {value.name}", value.settings))
+            object.__setattr__(value, "settings", _first(settings, value.name, value.settings))
         for model in (record, spec, budget, budget.allowed, budget.used, *record.curve):
             # pydantic keeps a set of the names of the fields that were given, larger than the fields, with every object
             names = _first(known, type(model).__name__, model.__pydantic_fields_set__)

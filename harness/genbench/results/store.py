@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,29 +96,52 @@ class Store:
         path = self.path(key)
         return read_record(path) if path.exists() else None
 
-    def read_all(self) -> tuple[list[Record], list[Skipped]]:
+    def read_all(self, *, curves: bool = True) -> tuple[list[Record], list[Skipped]]:
         """Every record of the folder, by key, and those that were skipped. Records share the parts that are equal in
         them, such as a protocol, so that tens of thousands fit into memory.
+
+        Without `curves` they are validated as well, but not kept: they are half of what a record holds, and no table
+        needs them.
 
         Raises:
             GenbenchError: there is no such folder.
         """
         if not self.runs.is_dir():
             raise GenbenchError(f"no results in {self.out}: it has no folder 'runs'")
-        records: list[Record] = []
-        skipped: list[Skipped] = []
-        sharing = Sharing()
         with _no_collection():
-            for path in sorted(self.runs.glob(f"*/{RECORD}")):
-                found = read_record(path)
-                if isinstance(found, Record):
-                    sharing.share(found)
-                    records.append(found)
-                else:
-                    skipped.append(found)
-        if len(records) >= MANY:
-            gc.freeze()
+            records, skipped = _read(sorted(self.runs.glob(f"*/{RECORD}")), curves)
+            if len(records) >= MANY:
+                gc.freeze()
         return records, skipped
+
+    def read_again(self, keys: Iterable[str]) -> dict[str, Record]:
+        """The records with these keys, which have been read before, by key.
+
+        Raises:
+            GenbenchError: one of them can't be read any more.
+        """
+        with _no_collection():
+            records, skipped = _read([self.path(key) for key in keys], curves=True)
+        if skipped:
+            raise GenbenchError(f"{skipped[0].path} was changed by somebody while it was read: {skipped[0].reason}")
+        return {record.key: record for record in records}
+
+
+def _read(paths: Iterable[Path], curves: bool) -> tuple[list[Record], list[Skipped]]:
+    """The records in these files, which share what is equal in them, and those that can't be read."""
+    records: list[Record] = []
+    skipped: list[Skipped] = []
+    sharing = Sharing()
+    for path in paths:
+        found = read_record(path)
+        if isinstance(found, Record):
+            if not curves:
+                found.__dict__["curve"] = []
+            sharing.share(found)
+            records.append(found)
+        else:
+            skipped.append(found)
+    return records, skipped
 
 
 def read_record(path: Path) -> Record | Skipped:

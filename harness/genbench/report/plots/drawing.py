@@ -105,8 +105,19 @@ def name_rows(ax: Axes, labels: Sequence[str]) -> None:
 
 
 def legend_outside(ax: Axes, title: str | None = None, markerscale: float = 1) -> None:
-    """Move the legend to the right of the axes, where it hides nothing."""
-    sns.move_legend(ax, "center left", bbox_to_anchor=(1.02, 0.5), title=title, frameon=False, markerscale=markerscale)
+    """Move the legend to the right of the axes, where it hides nothing. Not by seaborn's `move_legend`: matplotlib's
+    `Artist.properties`, which that calls, keeps every figure for good (`ArtistInspector.is_alias` is cached)."""
+    old = ax.get_legend()
+    assert old is not None
+    ax.legend(
+        [handle for handle in old.legend_handles if handle is not None],
+        [text.get_text() for text in old.get_texts()],
+        loc="center left",
+        bbox_to_anchor=(1.02, 0.5),
+        title=title,
+        frameon=False,
+        markerscale=markerscale,
+    )
 
 
 def row_height(rows: Sequence[Row], lines: int = 1) -> float:
