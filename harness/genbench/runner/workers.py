@@ -25,8 +25,8 @@ GRACE = 3.0
 OVERSTAYED = signal.SIGUSR1
 PLANNING, RUNNING = "genbench.plan.describe", "genbench.runner.preload"
 #: glibc's allocator keeps what it has taken for the next step, instead of having the kernel take back and clear every
-#: large block after each: Inception's features come 1.4 times faster, for a fifth more memory at the peak there. Blocks that
-#: are asked for over and over may be kept several times.
+#: large block after each: Inception's features come 1.4 times faster, for a fifth more memory at the peak there. Blocks
+#: that are asked for over and over may be kept several times.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 
 
