@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from campaigns import processes_mentioning, records
 
 from genbench.cli import main
 from genbench.results.schema import Record
-from genbench.results.store import Store
 
 FAKES = str(Path(__file__).with_name("fakes.py"))
 OPTIONS = ["--metrics", "reconstruction", "--device", "cpu", "-p", FAKES]
@@ -26,12 +26,6 @@ def genbench(*arguments):
 
 def run(models, out, *more, budget="20steps"):
     return genbench("run", "--models", models, "--budget", budget, "--out", str(out), *OPTIONS, *more)
-
-
-def records(out):
-    found, skipped = Store(out).read_all()
-    assert skipped == []
-    return {record.spec.label: record for record in found}
 
 
 @pytest.fixture(scope="module")
@@ -184,18 +178,6 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(interruptible, tmp_path)
     while left := [pid for pid in workers if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
-
-
-def processes_mentioning(text):
-    """Process ids whose environment holds `text`: the workers inherit it."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if text.encode() in (folder / "environ").read_bytes():
-                found.append(folder.name)
-        except OSError:
-            continue
-    return found
 
 
 def test_a_record_is_a_documented_json_document(campaign):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from campaigns import numbers, records
 
 import genbench
 from genbench.cli import main
@@ -26,17 +27,6 @@ def run(models, out, *more):
     with pytest.raises(SystemExit) as end:
         main(["run", "--models", models, "--out", str(out), *options, *more])
     return end.value.code
-
-
-def records(out):
-    found, skipped = Store(out).read_all()
-    assert skipped == []
-    return {record.spec.label: record for record in found}
-
-
-def numbers(record):
-    """All that a run under a steps budget says of its model."""
-    return record.metrics, [point.model_copy(update={"seconds": 0.0}) for point in record.curve], record.selected
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from campaigns import gone, numbers, processes_mentioning, records
 
 from genbench.cli import main
 from genbench.results.store import Store
@@ -53,36 +54,6 @@ def background(tmp_path):
         process.wait()
         process.stderr.close()
     gone(tmp_path)
-
-
-def gone(folder, seconds=20):
-    """Wait until no process is left whose environment names `folder`."""
-    deadline = time.monotonic() + seconds
-    while left := processes_mentioning(str(folder)):
-        assert time.monotonic() < deadline, f"left behind: {left}"
-        time.sleep(0.05)
-
-
-def processes_mentioning(text):
-    found = {}
-    for folder in Path("/proc").iterdir():
-        try:
-            if text.encode() in (folder / "environ").read_bytes():
-                found[folder.name] = (folder / "cmdline").read_bytes().decode()
-        except OSError:
-            continue
-    return found
-
-
-def records(out):
-    found, skipped = Store(out).read_all()
-    assert skipped == []
-    return {record.spec.label: record for record in found}
-
-
-def numbers(record):
-    """All that a run under a steps budget says of its model."""
-    return record.metrics, [point.model_copy(update={"seconds": 0.0}) for point in record.curve], record.selected
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from campaigns import numbers, records
 
-from genbench.results.store import Store
 from genbench.runner.draft import RESUME
 
 pytestmark = [
@@ -50,17 +50,6 @@ def processes(condition):
         except OSError:
             continue
     return found
-
-
-def records(out):
-    found, skipped = Store(out).read_all()
-    assert skipped == []
-    return {record.spec.label: record for record in found}
-
-
-def numbers(record):
-    """All that a run under a steps budget says of its model."""
-    return record.metrics, [point.model_copy(update={"seconds": 0.0}) for point in record.curve], record.selected
 
 
 def test_a_run_whose_ray_worker_is_killed_is_redone_and_all_records_are_those_of_the_local_executor(nodes, tmp_path):

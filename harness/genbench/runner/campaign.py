@@ -66,14 +66,14 @@ class RunOptions:
         address: where the executor finds its machines.
     """
 
-    force: bool = False
-    resume: bool = True
-    retry: str = "failed"
-    jobs: int = 1
-    evaluation_limit: float = 3600.0
-    track: str | Sequence[str] = ()
-    executor: str = "local"
-    address: str | None = None
+    force: bool
+    resume: bool
+    retry: str
+    jobs: int
+    evaluation_limit: float
+    track: str | Sequence[str]
+    executor: str
+    address: str | None
 
 
 def make_options(

@@ -9,16 +9,13 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model
 
-from genbench.data import Dataset, DatasetSource
-from genbench.data.cache import cache_folder
-from genbench.data.device import DeviceSplit
-from genbench.data.views import ViewOptions, apply_view
 from genbench.errors import GenbenchError
 from genbench.metrics.base import Subject
 from genbench.model import Model
 from genbench.plan.environment import resolve_device
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
+from genbench.runner.subject import load_dataset, make_subject
 from genbench.runner.trained import Trained
 
 #: Differences between a checkpoint and a model that an error lists, at most.
@@ -36,7 +33,7 @@ def restore(trained: Trained) -> Subject:
     spec = trained.record.spec
     device = torch.device(resolve_device("auto"))
     cls = import_target(trained.target, Model)
-    dataset = _load(trained)
+    dataset = load_dataset(trained.dataset_target, spec.dataset_config, spec.view)
     try:
         config = cls.Config.model_validate(spec.config)
     except ValidationError as error:
@@ -48,17 +45,9 @@ def restore(trained: Trained) -> Subject:
     model = cls(dataset.spec, config)
     load_weights(model, trained.checkpoint)
     model.to(device).eval()
-    return Subject(
-        model=model,
-        data=dataset.spec,
-        dataset=dataset,
-        train=DeviceSplit(dataset, "train", device),
-        validation=DeviceSplit(dataset, "validation", device),
-        test=DeviceSplit(dataset, "test", device),
-        device=device,
-        seed=spec.seed,
-        folder=trained.folder,
-    )
+    subject = make_subject(dataset, device, spec.seed, trained.folder)
+    subject.model = model
+    return subject
 
 
 def load_weights(model: Model, path: Path) -> None:
@@ -86,11 +75,3 @@ def load_weights(model: Model, path: Path) -> None:
         more = f"; and {len(differences) - LISTED} more" if len(differences) > LISTED else ""
         listed = "; ".join(differences[:LISTED])
         raise GenbenchError(f"{path} does not fit the model {type(model).__name__}: {listed}{more}")
-
-
-def _load(trained: Trained) -> Dataset:
-    """The run's dataset under its view."""
-    spec = trained.record.spec
-    cls = import_target(trained.dataset_target, DatasetSource)
-    source = cls(cls.Config.model_validate(spec.dataset_config), cache_folder())
-    return apply_view(source.load(), ViewOptions.model_validate(spec.view))

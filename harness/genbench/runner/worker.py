@@ -19,10 +19,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_model
 
-from genbench.data import Dataset, DatasetSource
-from genbench.data.cache import cache_folder
-from genbench.data.device import DeviceSplit
-from genbench.data.views import ViewOptions, apply_view
 from genbench.errors import GenbenchError
 from genbench.metrics.base import Metric, Subject
 from genbench.model import Model, Sampler
@@ -33,7 +29,7 @@ from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
 from genbench.results.schema import CurvePoint, Status, Value
 from genbench.results.store import Store
-from genbench.runner.draft import RESUME, Draft
+from genbench.runner.draft import ARTIFACTS, RESUME, Draft
 from genbench.runner.gallery import save_gallery
 from genbench.runner.lock import HeldLock
 from genbench.runner.loop import HEARTBEAT, Diverged, train
@@ -42,6 +38,7 @@ from genbench.runner.memory import Memory
 from genbench.runner.provenance import provenance
 from genbench.runner.reference_rows import reference_row
 from genbench.runner.resume import load_state, save_state
+from genbench.runner.subject import load_dataset, make_subject
 from genbench.runner.workers import OVERSTAYED
 
 #: What torch says where the CPU's memory is used up.
@@ -121,22 +118,12 @@ class _Run:
         if spec.precision == "tf32":
             torch.set_float32_matmul_precision("high")
         draft.provenance |= provenance(spec, self.command)
-        dataset = self.load()
+        dataset = load_dataset(spec.dataset_target, spec.dataset_config, spec.view)
         metrics = {name: self.metric(name) for name in spec.metrics}
         budget = Budget.parse(spec.budget)
         memory = Memory(device, budget.memory_bytes)
         _seed_everything(spec.seed)
-        subject = Subject(
-            model=None,
-            data=dataset.spec,
-            dataset=dataset,
-            train=DeviceSplit(dataset, "train", device),
-            validation=DeviceSplit(dataset, "validation", device),
-            test=DeviceSplit(dataset, "test", device),
-            device=device,
-            seed=spec.seed,
-            folder=self.folder,
-        )
+        subject = make_subject(dataset, device, spec.seed, self.folder)
         draft.timing["setup"] = time.perf_counter() - started
         if spec.is_reference:
             subject.model = reference_row(spec.model, dataset.spec, subject.train, subject.test)
@@ -145,12 +132,6 @@ class _Run:
         else:
             self.train(subject, metrics, budget, memory, started)
         self.evaluate(subject, metrics)
-
-    def load(self) -> Dataset:
-        """The run's dataset under its view."""
-        cls = import_target(self.spec.dataset_target, DatasetSource)
-        source = cls(cls.Config.model_validate(self.spec.dataset_config), cache_folder())
-        return apply_view(source.load(), ViewOptions.model_validate(self.spec.view))
 
     def metric(self, name: str) -> Metric:
         """A metric with the options of this run."""
@@ -196,8 +177,7 @@ class _Run:
             "flops_per_image": trained.flops_per_image,
             "peak_memory_bytes": memory.peak(),
         }
-        save_model(model, str(self.folder / "checkpoint.safetensors"))
-        draft.artifacts["checkpoint"] = "checkpoint.safetensors"
+        save_model(model, str(self.folder / ARTIFACTS["checkpoint"]))
 
     def evaluate(self, subject: Subject, metrics: dict[str, Metric]) -> None:
         """Measure and save pictures."""

@@ -1,0 +1,41 @@
+"""A run's data, where a metric or a picture finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench.data import Dataset, DatasetSource
+from genbench.data.cache import cache_folder
+from genbench.data.device import DeviceSplit
+from genbench.data.views import ViewOptions, apply_view
+from genbench.metrics.base import Subject
+from genbench.plugins.catalogue import import_target
+
+
+def load_dataset(target: str, config: dict[str, Any], view: dict[str, Any]) -> Dataset:
+    """The dataset of `target` (`"module:Class"`) under its view, both as a record or a spec has their options.
+
+    Raises:
+        GenbenchError: the dataset can't be had.
+    """
+    cls = import_target(target, DatasetSource)
+    source = cls(cls.Config.model_validate(config), cache_folder())
+    return apply_view(source.load(), ViewOptions.model_validate(view))
+
+
+def make_subject(dataset: Dataset, device: torch.device, seed: int, folder: Path) -> Subject:
+    """A subject on `device` that has no model yet."""
+    return Subject(
+        model=None,
+        data=dataset.spec,
+        dataset=dataset,
+        train=DeviceSplit(dataset, "train", device),
+        validation=DeviceSplit(dataset, "validation", device),
+        test=DeviceSplit(dataset, "test", device),
+        device=device,
+        seed=seed,
+        folder=folder,
+    )
