@@ -20,12 +20,13 @@ def run(
     *,
     device: str = "auto",
     precision: str = "fp32",
+    compile: bool = False,
     select: str = "best",
     out: str | Path = "results",
     force: bool = False,
     resume: bool = True,
     retry: str = "failed",
-    jobs: int = 1,
+    jobs: int | None = None,
     evaluation_limit: str = "1h",
     plugins: Sequence[str] = (),
     track: str | Sequence[str] = (),
@@ -42,14 +43,15 @@ def run(
         budget: of each run, e.g. `"60s,4GiB"`.
         seeds: how many, or which.
         metrics: references; empty for the default ones.
-        device: `"auto"`, `"cpu"` or `"cuda:N"`.
+        device: `"auto"`, `"cpu"`, `"cuda"` (all GPUs, one for each run) or `"cuda:N"`.
         precision: `"fp32"`, `"tf32"` or `"bf16"`.
+        compile: compile training steps, off the clock.
         select: which weights are scored, `"best"` or `"last"`.
         out: the output folder.
         force: redo finished runs too, from the start.
         resume: go on from what a killed process left of a run.
         retry: redo runs that ended badly: `"failed"` for all, a status such as `"timeout"`, or `"none"`.
-        jobs: runs at a time; they share out the CPU's cores.
+        jobs: runs at a time, which share out the hardware; None for one on each GPU, or one on the CPU.
         evaluation_limit: how long measuring one run may take, e.g. `"30min"`.
         plugins: as the values of `-p`.
         track: trackers to log to, e.g. `"tensorboard"`.
@@ -80,6 +82,7 @@ def run(
         "metrics": metrics,
         "device": device,
         "precision": precision,
+        "compile": compile,
         "select": select,
         "out": out,
     }

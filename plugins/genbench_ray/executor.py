@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -14,7 +14,7 @@ from ray import ObjectRefGenerator
 from ray.exceptions import RayError, RayTaskError
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.runner.executor import Executor, Job, Slot
+from genbench.runner.executor import Executor, Job, Slot, VisibleGpu
 from genbench.runner.remote import Order, RemoteExecution, carry_out
 
 #: How often a run is started anew whose node or worker process was lost.
@@ -49,8 +49,11 @@ class Ray(Executor):
             message = str(error).splitlines()[0]
             raise GenbenchError(f"--executor ray can't reach {address or 'a Ray of its own'}: {message}") from error
 
-    def slots(self, jobs: int) -> list[Slot]:
-        """As many CPUs for each job as the smallest share of a node that lets all of them run at a time."""
+    def slots(self, jobs: int | None, gpus: Sequence[VisibleGpu]) -> list[Slot]:
+        """As many CPUs for each job as the smallest share of a node that lets all of them run at a time. Which GPU is
+        a job's is for Ray to say."""
+        if jobs is None:
+            jobs = max(int(ray.cluster_resources().get("GPU", 0)), 1) if gpus else 1
         nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         for threads in range(max(nodes, default=0), 0, -1):
             if sum(cpus // threads for cpus in nodes) >= jobs:

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 import genbench
-from genbench_trackers.numbers import live, measured, outcome, parameters
+from genbench_trackers.numbers import final, last_step, live, outcome, parameters
 
 if TYPE_CHECKING:
     from genbench.plan.spec import RunSpec
@@ -58,11 +58,11 @@ class MLflow:
 
     @genbench.hookimpl
     def genbench_progress(self, spec: RunSpec, event: dict[str, Any]) -> None:
-        """Take over what a training event says, and log it from time to time."""
-        run, values = self.runs.get(spec.key), live(event)
+        """Take over the numbers of an event, and log them from time to time."""
+        run, (step, values) = self.runs.get(spec.key), live(event)
         if run is None or not values:
             return
-        run.pending += _metrics(event["steps"], values)
+        run.pending += _metrics(step, values)
         if time.monotonic() - run.sent >= INTERVAL:
             run.sent = time.monotonic()
             self._later(run, run.log, run.take())
@@ -74,8 +74,7 @@ class MLflow:
         run = self.runs.get(record.key)
         if run is None:
             return
-        for step, values in measured(record):
-            run.pending += _metrics(step, values)
+        run.pending += _metrics(last_step(record), final(record))
         self._end(record.key, STATUS.get(record.status, "FAILED"), outcome(record))
         self._warn()
 

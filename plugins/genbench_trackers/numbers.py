@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,22 +18,24 @@ def parameters(spec: RunSpec) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in FIELDS} | options
 
 
-def live(event: dict[str, Any]) -> dict[str, float]:
-    """What a training event reports, as `train/NAME`: what `update` returned, the speed, the spent fraction of the
-    budget; nothing for another event."""
-    if "scalars" not in event:
-        return {}
-    values = event["scalars"] | {name: event[name] for name in ("images_per_s", "fraction")}
-    return {f"train/{name}": value for name, value in values.items() if value is not None}
+def live(event: dict[str, Any]) -> tuple[int, dict[str, float]]:
+    """The training step and the numbers that an event reports: of training, as `train/NAME`, what `update` returned,
+    the speed and the spent fraction of the budget; of a point of the curve, as `curve/NAME`, the validation quality; of
+    another event none."""
+    if event["phase"] == "curve":
+        point = event["point"]
+        step, head, values = point["steps"], "curve", {"objective": point["objective"]} | point["metrics"]
+    elif "scalars" in event:
+        step, head = event["steps"], "train"
+        values = event["scalars"] | {name: event[name] for name in ("images_per_s", "fraction")}
+    else:
+        return 0, {}
+    return step, {f"{head}/{name}": value for name, value in values.items() if value is not None}
 
 
-def measured(record: Record) -> Iterator[tuple[int, dict[str, float]]]:
-    """The validation quality at every point of the curve, as `curve/NAME`, then the run's numbers, as `final/NAME`;
-    each with its training step."""
-    for point in record.curve:
-        objective = {} if point.objective is None else {"objective": point.objective}
-        yield point.steps, {f"curve/{name}": value for name, value in (objective | point.metrics).items()}
-    yield last_step(record), {f"final/{value.name}": value.value for value in record.metrics}
+def final(record: Record) -> dict[str, float]:
+    """The run's numbers, as `final/NAME`."""
+    return {f"final/{value.name}": value.value for value in record.metrics}
 
 
 def last_step(record: Record) -> int:

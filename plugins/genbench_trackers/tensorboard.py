@@ -17,7 +17,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 import genbench
-from genbench_trackers.numbers import last_step, live, measured, outcome, parameters
+from genbench_trackers.numbers import final, last_step, live, outcome, parameters
 
 if TYPE_CHECKING:
     from genbench.plan.spec import RunSpec
@@ -50,10 +50,10 @@ class TensorBoard:
 
     @genbench.hookimpl
     def genbench_progress(self, spec: RunSpec, event: dict[str, Any]) -> None:
-        """Add what a training event says."""
-        values = live(event)
+        """Add the numbers of an event."""
+        step, values = live(event)
         if values and spec.key in self.runs:
-            self.runs[spec.key].add_scalars(event["steps"], values)
+            self.runs[spec.key].add_scalars(step, values)
 
     @genbench.hookimpl
     def genbench_run_end(self, record: Record) -> None:
@@ -61,8 +61,7 @@ class TensorBoard:
         if record.key not in self.runs:
             return
         with closing(self.runs.pop(record.key)) as file:
-            for step, values in measured(record):
-                file.add_scalars(step, values)
+            file.add_scalars(last_step(record), final(record))
             file.add(last_step(record), text_pb("outcome", f"    {outcome(record)}"))
 
     def close(self) -> None:

@@ -246,6 +246,6 @@ def test_every_command_has_help_with_an_example_and_stands_in_the_readme(capsys,
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr("genbench.results.store.Store.read_all", lambda self, **_: 1 / 0)
+    monkeypatch.setattr("genbench.results.store.Store.__init__", lambda self, out: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["table", "."])

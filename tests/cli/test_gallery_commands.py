@@ -117,6 +117,19 @@ def test_without_a_folder_the_runs_own_is_filled_and_its_record_says_so(made, tm
     }
 
 
+def test_a_link_of_a_pictures_name_is_replaced_and_not_written_through(made, options, tmp_path):
+    theirs = tmp_path / "theirs.txt"
+    theirs.write_text("mine")
+    to = tmp_path / "pictures"
+    to.mkdir()
+    for name in ("samples.png", "rows.npz"):
+        (to / name).symlink_to(theirs)
+    assert genbench("gallery", PCA, "--to", to, *options) == 0
+    assert theirs.read_text() == "mine"
+    assert (to / "samples.png").read_bytes().startswith(b"\x89PNG")
+    assert not any(path.is_symlink() or path.name.startswith(".") for path in to.iterdir())
+
+
 def test_samples_of_a_label(made, options, tmp_path, capsys):
     path = tmp_path / "grid.png"
     assert genbench("sample", "shades", "--n", 9, "--label", 3, "--out", path, *options) == 0

@@ -148,6 +148,27 @@ def test_lifecycle_hooks_of_a_local_file_are_registered_in_this_process(write):
     assert found.manager.get_plugin("my_logger").seen == ["a run"]
 
 
+def test_a_hook_wrapper_is_refused(write):
+    path = write(
+        "wrapping",
+        """
+        import genbench
+
+        GENBENCH_API = 1
+
+
+        @genbench.hookimpl(wrapper=True)
+        def genbench_run_start(spec):
+            yield
+        """,
+    )
+    found = by_name(discover([path]))["wrapping"]
+    assert (found.status, found.reason) == (
+        "broken",
+        "BrokenFile: TypeError: genbench_run_start is a hook wrapper, and hooks are called one by one",
+    )
+
+
 def test_a_target_must_be_importable_and_of_the_right_kind():
     with pytest.raises(GenbenchError, match="can't import absent:Thing: ModuleNotFoundError"):
         import_target("absent:Thing", object)

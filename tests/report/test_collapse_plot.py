@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genbench.report.beyond import beyond, collapse_levels
+from genbench.report.layout import models
 from genbench.report.plots import draw_plots, model_palette
 from genbench.report.plots.collapse import FLOOR, draw_collapse
 from genbench.report.tables import build_tables
@@ -44,9 +46,14 @@ def runs(record):
     ]
 
 
+def palette(*tables):
+    return model_palette(list(dict.fromkeys(row.label for table in tables for row in models(table))))
+
+
 def drawn(records):
     (table,) = build_tables(records)
-    return draw_collapse(table, {record.key: record for record in records}, model_palette([table]))
+    levels = collapse_levels(table, {record.key: record for record in records})
+    return draw_collapse(table, levels, palette(table))
 
 
 def test_a_line_per_model_and_level(runs):
@@ -74,7 +81,8 @@ def test_seeds_of_another_size_are_left_out(runs, record):
 
 
 def test_nothing_is_drawn_without_a_posterior(runs):
-    assert drawn(runs[3:]) is None
+    (table,) = build_tables(runs[3:])
+    assert collapse_levels(table, {run.key: run for run in runs}) == {}
 
 
 @pytest.mark.parametrize("label", ["$x_1$ [a]", "_hidden", "模型", "a" * 80])
@@ -85,7 +93,7 @@ def test_any_model_can_be_drawn(record, label):
 
 def test_nothing_is_cut_off(runs):
     (table,) = build_tables(runs)
-    plots = {plot.file.split("-")[-1]: plot for plot in draw_plots(table, runs, model_palette([table]))}
+    plots = {plot.file.split("-")[-1]: plot for plot in draw_plots(table, beyond(table, runs), palette(table))}
     image = np.asarray(Image.open(io.BytesIO(plots["collapse.png"].png)).convert("L"))
     frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert (frame == 255).all()

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbench.report.plots import draw_plots, model_palette, quality, write_plots
+from genbench.report import beyond as beyond_tables
+from genbench.report.beyond import beyond, quality_lines
+from genbench.report.layout import models
+from genbench.report.page import write_plots
+from genbench.report.plots import draw_plots, model_palette
 from genbench.report.plots.fidelity import draw_fidelity
 from genbench.report.plots.likelihood import draw_likelihood
 from genbench.report.plots.quality import draw_quality
@@ -15,10 +19,19 @@ from genbench.report.plots.separation import draw_separation
 from genbench.report.tables import build_tables
 
 
+def palette(*tables):
+    return model_palette(list(dict.fromkeys(row.label for table in tables for row in models(table))))
+
+
 def drawn(records):
     tables = build_tables(records)
-    palette = model_palette(tables)
-    return [plot for table in tables for plot in draw_plots(table, records, palette)]
+    colours = palette(*tables)
+    return [plot for table in tables for plot in draw_plots(table, beyond(table, records), colours)]
+
+
+def drawn_quality(table, records):
+    lines = quality_lines(table, {record.key: record for record in records})
+    return draw_quality(table, lines, palette(table))
 
 
 def texts(figure) -> list[str]:
@@ -66,14 +79,14 @@ def test_files_are_named_safely_and_apart(record, tmp_path):
 def test_models_keep_their_colour(record):
     budgets = ("5s", "9s")
     tables = build_tables([record(f"m{i}", {"fid": 1.0}, budget=budget) for i in range(12) for budget in budgets])
-    palette = model_palette(tables)
+    colours = palette(*tables)
 
-    assert len(palette) == len(set(palette.values())) == 12
+    assert len(colours) == len(set(colours.values())) == 12
 
 
 def test_bars_tell_failed_from_not_applicable(records):
     table = build_tables(records)[1]
-    figure = draw_likelihood(table, model_palette([table])).figure
+    figure = draw_likelihood(table, palette(table)).figure
 
     ax = figure.axes[0]
     rows = {label.get_text(): tick for label, tick in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
@@ -89,8 +102,7 @@ def test_bars_tell_failed_from_not_applicable(records):
 
 def test_quality_has_a_line_per_run_and_cuts_what_flattens_it(records):
     table = build_tables(records)[1]
-    by_key = {record.key: record for record in records}
-    figure = draw_quality(table, by_key, model_palette([table])).figure
+    figure = drawn_quality(table, records).figure
 
     ax = figure.axes[0]
     runs = [record for record in records if record.curve]
@@ -122,15 +134,14 @@ def test_any_label_can_be_drawn(record):
 
     assert len(drawn(records)) == 4
     table = build_tables(records)[0]
-    by_key = {record.key: record for record in records}
-    legend = draw_quality(table, by_key, model_palette([table])).figure.axes[0].get_legend()
+    legend = drawn_quality(table, records).figure.axes[0].get_legend()
     assert len(legend.get_texts()) == len(labels)
 
 
 def fidelity(runs, *, real=None):
     """The axes of FID against speed, and the caption; `real` is the reference row's value."""
     table = build_tables(runs + ([real] if real else []))[0]
-    drawing = draw_fidelity(table, model_palette([table]))
+    drawing = draw_fidelity(table, palette(table))
     drawing.figure.canvas.draw()
     return drawing.figure.axes[0], drawing.caption
 
@@ -228,7 +239,7 @@ def annealed(record, number):
 
 def test_bounds_by_ais_stand_beside_bars_and_point_to_the_truth(annealed):
     table = build_tables(annealed)[0]
-    drawing = draw_likelihood(table, model_palette([table]))
+    drawing = draw_likelihood(table, palette(table))
 
     ax = drawing.figure.axes[0]
     rows = {label.get_text(): tick for label, tick in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
@@ -251,7 +262,7 @@ def test_bounds_by_ais_stand_beside_bars_and_point_to_the_truth(annealed):
 def test_in_nats_a_lower_bound_points_up(record, number):
     runs = [record("gan", [number("ais_log_likelihood", -140.0, stderr=1.0)])]
     table = build_tables(runs)[0]
-    figure = draw_likelihood(table, model_palette([table])).figure
+    figure = draw_likelihood(table, palette(table)).figure
 
     ax = figure.axes[0]
     assert [line.get_marker() for line in ax.lines if line.get_xdata()[0] == -140.0].count(">") == 1
@@ -260,7 +271,7 @@ def test_in_nats_a_lower_bound_points_up(record, number):
 
 def test_without_ais_nothing_is_said_of_it(records):
     table = build_tables(records)[1]
-    drawing = draw_likelihood(table, model_palette([table]))
+    drawing = draw_likelihood(table, palette(table))
 
     assert "AIS" not in drawing.caption
     assert not any("AIS" in text for text in texts(drawing.figure))
@@ -270,12 +281,10 @@ def test_without_ais_nothing_is_said_of_it(records):
 def test_the_lines_of_many_runs_are_means_over_seeds(record, monkeypatch):
     runs = [record("vae", {"bits_per_dim": 2.0}, seed=seed, curve=[4.0 + seed, 3.0 + seed]) for seed in range(4)]
     (table,) = build_tables(runs)
-    by_key = {run.key: run for run in runs}
-    palette = model_palette([table])
-    lines = draw_quality(table, by_key, palette).figure.axes[0].lines
+    lines = drawn_quality(table, runs).figure.axes[0].lines
     assert sum(len(line.get_xdata()) == 2 for line in lines) == 4
-    monkeypatch.setattr(quality, "LINES", 3)
-    drawing = draw_quality(table, by_key, palette)
+    monkeypatch.setattr(beyond_tables, "LINES", 3)
+    drawing = drawn_quality(table, runs)
     (line,) = [line for line in drawing.figure.axes[0].lines if len(line.get_xdata()) == 2]
     assert line.get_ydata().tolist() == [5.5, 4.5]
     assert "the mean of its runs" in drawing.caption

@@ -76,7 +76,7 @@ def test_a_flagged_value_is_ranked(record, number):
 
 def test_equal_seeds_have_no_interval_made_of_rounding():
     assert mean([0.95] * 3) == 0.95
-    assert t_interval([0.95] * 3) == 0
+    assert t_interval([0.95] * 3, 0.95) == 0
 
 
 def test_one_table_per_protocol_and_what_differs(records):

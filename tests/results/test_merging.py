@@ -5,6 +5,7 @@ from many_records import many_records, write_many
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.results import merging
+from genbench.results.lock import HeldLock
 from genbench.results.merging import merge
 from genbench.results.schema import Record
 from genbench.results.store import Store
@@ -27,7 +28,8 @@ def fill(out, records, **artifacts):
 
 
 def content(out):
-    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    files = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
 def test_folders_become_one_with_all_that_their_records_list(records, tmp_path):
@@ -123,6 +125,34 @@ def test_a_merge_that_is_cut_short_leaves_no_half_run_and_goes_on(records, tmp_p
     assert (len(there), skipped) == (2, [])
     assert len(merge([a], tmp_path / "c")[0]) == 2
     assert content(tmp_path / "c") == content(a)
+
+
+@pytest.mark.parametrize("where", ["a", "c"])
+def test_a_run_that_somebody_works_on_is_left_alone_and_named(records, tmp_path, where):
+    a = fill(tmp_path / "a", records)
+    used = records[1]
+    lock = HeldLock.take(Store(tmp_path / where).lock(used.key))
+    with pytest.raises(GenbenchError, match=rf"works on {used.key} .* in {tmp_path / where}; 3 others were copied"):
+        merge([a], tmp_path / "c")
+    assert sorted(content(tmp_path / "c")) == sorted(f"runs/{r.key}/record.json" for r in records if r is not used)
+    lock.release()
+    assert merge([a], tmp_path / "c") == ([used.key], [])
+
+
+@pytest.mark.parametrize("where", ["a", "c"])
+def test_a_run_that_somebody_has_just_finished_is_not_copied(records, tmp_path, monkeypatch, where):
+    a, c = fill(tmp_path / "a", records[:1]), tmp_path / "c"
+    newer = records[0].model_copy(update={"status": "failed"})
+    prepare = Store.prepare
+
+    def prepare_and_finish(store):
+        prepare(store)
+        Store(tmp_path / where).publish(newer)
+
+    monkeypatch.setattr(Store, "prepare", prepare_and_finish)
+    with pytest.raises(GenbenchError, match=f"works on {newer.key}"):
+        merge([a], c)
+    assert Store(c).read(newer.key) == (newer if where == "c" else None)
 
 
 def test_a_full_disk_is_an_error_of_one_line(records, tmp_path, monkeypatch):

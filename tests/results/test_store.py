@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from genbench.errors import GenbenchError
 from genbench.results import store as store_module
 from genbench.results.frame import to_frame
+from genbench.results.protocols import by_protocol, gather
 from genbench.results.schema import Amount, BudgetUse, CurvePoint, Failure, Record, Spec, Unmeasured, Value
 from genbench.results.store import Skipped, Store
 
@@ -76,6 +77,18 @@ def test_artifacts_move_with_the_record_and_stale_ones_go(tmp_path):
     assert store.read(KEY).status == "failed"
 
 
+def test_a_link_in_place_of_a_run_s_folder_is_replaced_and_what_it_points_to_left_alone(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").touch()
+    store = Store(tmp_path / "out")
+    store.folder(KEY).parent.mkdir(parents=True)
+    store.folder(KEY).symlink_to(elsewhere)
+    store.publish(record())
+    assert store.read(KEY).status == "ok"
+    assert [path.name for path in elsewhere.iterdir()] == ["mine.txt"]
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_write_that_is_cut_short_leaves_the_old_record(tmp_path, monkeypatch, step):
     store = Store(tmp_path)
@@ -142,16 +155,36 @@ def test_records_share_what_is_equal_and_nothing_else(tmp_path):
     assert first.metrics[0].settings is second.metrics[0].settings
 
 
-def test_records_read_without_curves_can_be_read_again_with_them(tmp_path):
+def test_a_pipe_in_place_of_a_record_is_skipped_and_not_waited_for(tmp_path):
+    store = Store(tmp_path)
+    store.publish(record())
+    pipe = store.path("f" * 16)
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    assert store.read_all() == ([record()], [Skipped(pipe, "unreadable: not a plain file")])
+    assert store.read("f" * 16) == Skipped(pipe, "unreadable: not a plain file")
+    found = gather(by_protocol(store.paths()), len)
+    assert found == ([1], [Skipped(pipe, "unreadable: not a plain file")])
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_no_part_of_a_protocol(tmp_path, number):
+    store = Store(tmp_path)
+    for key in (KEY, "f" * 16):  # the second one is like a record before
+        store.publish(record(key, protocol={"metrics": {"fid": {"n": 7.25}}}))
+        store.path(key).write_text(store.path(key).read_text().replace("7.25", number))
+        assert isinstance(store.read(key), Skipped)
+    records, skipped = store.read_all()
+    assert records == []
+    assert [item.reason for item in skipped] == ["not a valid record: protocol: a number in it is not finite"] * 2
+
+
+def test_without_curves_the_rest_of_a_record_is_the_same(tmp_path):
     store = Store(tmp_path)
     point = CurvePoint(fraction=0.5, seconds=15, steps=10, samples=80, metrics={"fid": 2.0})
     written = record(curve=[point])
     store.publish(written)
     assert store.read_all(curves=False) == ([written.model_copy(update={"curve": []})], [])
-    assert store.read_again([KEY]) == {KEY: written}
-    store.path(KEY).unlink()
-    with pytest.raises(GenbenchError, match="was changed by somebody"):
-        store.read_again([KEY])
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ from torch import nn
 
 import genbench
 from genbench.model import GradientConfig, GradientModel, Reconstructor, Sampler
+from genbench.results import store
 from genbench.runner import loop
 
 GENBENCH_API = 1
 NAMES = (
     *("fine", "raises", "nan", "exits", "killed", "late", "chatty", "hungry", "slow", "badsetup", "badinit"),
-    *("hangs", "stubborn", "endless", "segfaults", "full", "once", "steady", "unsampled", "forks"),
+    *("hangs", "stubborn", "endless", "segfaults", "full", "once", "steady", "unsampled", "forks", "meets"),
+    *("torn", "unwinds", "unpublished"),
 )
 
 
@@ -183,3 +185,54 @@ class Once(Steady):
         if self.updates == 8 and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Meets(Fine):
+    """Trains only while another one like it trains, and says which GPU it sees."""
+
+    def misbehave(self):
+        here = Path(os.environ["GENBENCH_TEST"])
+        (here / f"meets-{os.getpid()}").touch()
+        if self.updates == 1:
+            print("sees GPU", os.environ["CUDA_VISIBLE_DEVICES"])
+        deadline = time.monotonic() + 60
+        while len([*here.glob("meets-*")]) < 2:
+            assert time.monotonic() < deadline, "alone"
+            time.sleep(0.01)
+
+
+class Unpublished(Steady):
+    """The disk is full when its record is to be published, but for the first time only."""
+
+    def misbehave(self):
+        marker = Path(os.environ["GENBENCH_TEST"]) / "full-once"
+        if self.updates == 1 and not marker.exists():
+            marker.touch()
+            store.Store.publish = self.no_space
+
+    def no_space(self, *_):
+        raise OSError(28, "No space left on device")
+
+
+class Torn(Fine):
+    """Its process is killed when it gives its record a name: its name in the workspace or, with `width=2`, the last."""
+
+    def __init__(self, data, config):
+        super().__init__(data, config)
+        replace, named = os.replace, []
+
+        def killed(source, target):
+            named.append(Path(target).name)
+            if named.count("record.json") == config.width:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(source, target)
+
+        os.replace = killed
+
+
+class Unwinds(Fine):
+    """Its wall clock is set back by an hour at every step."""
+
+    def misbehave(self):
+        now = time.time() - 3600
+        time.time = lambda: now

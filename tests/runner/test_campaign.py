@@ -15,6 +15,8 @@ from genbench.cli import main
 from genbench.results.schema import Record
 
 FAKES = str(Path(__file__).with_name("fakes.py"))
+#: Not every kernel counts how long threads wait.
+counted = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs /proc/self/schedstat")
 OPTIONS = ["--metrics", "reconstruction", "--device", "cpu", "-p", FAKES]
 
 
@@ -86,6 +88,21 @@ def test_a_failed_metric_leaves_the_run_ok_and_says_why(campaign):
     assert [(gap.metric, gap.status, gap.reason) for gap in record.unmeasured] == [
         ("reconstruction", "failed", "RuntimeError: no reconstructions at the end")
     ]
+    log = (campaign[2] / "runs" / record.key / "log.txt").read_text()
+    assert "Traceback (most recent call last)" in log
+    assert "RuntimeError: no reconstructions at the end" in log
+
+
+@counted
+@pytest.mark.parametrize("label", ["raises", "nan", "exits", "killed"])
+def test_what_training_took_is_known_of_a_run_that_went_wrong_too(campaign, label):
+    record = campaign[1][label]
+    timing = record.timing
+    assert timing["cpu_seconds"] > 0
+    assert 0 <= timing["share"] <= 1
+    if label in ("raises", "nan"):  # whose process lived to tell
+        assert timing["training"] >= record.budget.used.seconds > 0
+        assert timing["curve"] > 0
 
 
 def test_what_a_model_prints_is_in_its_log(campaign):

@@ -114,3 +114,19 @@ def test_the_time_of_day_may_jump(monkeypatch):
     clock.tick(10)
     clock.stop()
     assert 0 <= clock.seconds < 60
+
+
+def test_a_clock_that_is_broken_off_has_counted_until_then_and_does_not_wait_for_the_device(time, monkeypatch):
+    clock = BudgetClock(Budget(steps=9), CPU, epoch=10)
+    clock.start()
+    time.now += 0.5
+
+    def broken(device):
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr(clock_module, "synchronize", broken)
+    clock.break_off()
+    time.now += 1.0
+    clock.break_off()
+    assert clock.seconds == 0.5
+    assert clock.timing()["cpu_seconds"] > 0

@@ -9,9 +9,9 @@ from genbench.results.store import Store
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def run(out, models, budget, *more):
+def run(out, models, budget, *more, device="cuda:0"):
     with pytest.raises(SystemExit) as end:
-        main(["run", "-m", models, "-b", budget, "--device", "cuda:0", "-o", str(out), *more])
+        main(["run", "-m", models, "-b", budget, "--device", device, "-o", str(out), *more])
     return end.value.code, {record.spec.label: record for record in Store(out).read_all()[0]}
 
 
@@ -31,7 +31,7 @@ def test_low_precision_trains(tmp_path, precision):
 
 
 def test_a_memory_cap_is_an_out_of_memory_record_and_the_device_is_usable_afterwards(tmp_path):
-    code, found = run(tmp_path, "vae[hidden=[20000,20000]],pca", "20steps,64MiB", "--metrics", "reconstruction")
+    code, found = run(tmp_path, "vae[network=mlp,hidden=20000],pca", "20steps,64MiB", "--metrics", "reconstruction")
     statuses = {record.spec.model: record.status for record in found.values()}
     assert (code, statuses["vae"], statuses["pca"]) == (3, "out_of_memory", "ok")
 
@@ -40,3 +40,16 @@ def test_a_seconds_budget_binds_within_one_percent(tmp_path):
     _, found = run(tmp_path, "vae", "10s", "--metrics", "likelihood")
     used = found["vae"].budget.used
     assert 10 <= used.seconds <= max(10.1, 10 + 2 * used.seconds / used.steps)
+
+
+def test_compiled_models_run_as_graphs(tmp_path):
+    code, found = run(tmp_path, "vae,realnvp,dcgan", "50steps", "--compile", "--metrics", "throughput")
+    assert code == 0
+    assert {record.status for record in found.values()} == {"ok"}
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_runs_use_all_gpus_at_a_time(tmp_path):
+    code, found = run(tmp_path, "vae,vae[latent_dim=2]", "5s", "--metrics", "likelihood", device="cuda")
+    assert code == 0
+    assert {record.spec.device for record in found.values()} == {"cuda:0"}

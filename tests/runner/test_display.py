@@ -87,4 +87,4 @@ def test_several_runs_at_a_time_keep_their_places(terminal):
     text = console.file.getvalue()
     for line in ("[1/2] vae on digits, seed 0: ok", "[2/2] vae on digits, seed 1: timeout"):
         assert line in text
-    assert "waiting for another genbench to finish 1 of these runs" in text
+    assert "waiting for another genbench to finish with 1 of these runs" in text

@@ -1,5 +1,6 @@
 """Executors as plugins: how they are asked for, what they are given, and what comes back."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from genbench.cli import main
 from genbench.errors import GenbenchError, UsageError
 from genbench.plugins.catalogue import Catalogue
 from genbench.results.store import RECORD, Store
+from genbench.runner.draft import RESUME
 from genbench.runner.executor import Job, Limits
 from genbench.runner.executors import make_executor
 from genbench.runner.local import Local
@@ -158,6 +160,23 @@ def test_only_the_run_s_own_valid_record_is_published(elsewhere, tmp_path):
             publish(job, bad)
         assert records_or_none(tmp_path) == []
     assert publish(job, files) == records(elsewhere[0])["fine"]
+
+
+def test_a_disk_that_is_full_costs_no_state_to_go_on_from(elsewhere, tmp_path, monkeypatch):
+    job, files = a_job(elsewhere[0], tmp_path)
+    job.folder.mkdir(parents=True)
+    (job.folder / RESUME).touch()
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            publish(job, files)
+    assert (job.folder / RESUME).exists()
+    publish(job, files)
+    assert {path.name for path in tmp_path.glob("runs/*/*")} == set(files)
 
 
 def records_or_none(out):

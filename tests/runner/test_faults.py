@@ -16,6 +16,7 @@ from genbench.results.store import Store
 from genbench.runner import session
 from genbench.runner.draft import RESUME
 from genbench.runner.executor import Limits
+from genbench.runner.resume import load_state
 
 FAKES = str(Path(__file__).with_name("fakes.py"))
 COMMAND = [sys.executable, "-c", "from genbench.cli import main; main()"]
@@ -72,6 +73,9 @@ def test_a_run_that_hangs_is_ended_and_what_it_reached_is_kept(model, kind, tmp_
     assert record.budget.allowed.steps == 20
     assert 4 <= record.budget.used.steps <= 5
     assert record.error.memory_bytes > 2**20
+    assert record.timing["cpu_seconds"] > 0
+    if model == "hangs":  # it was asked to end, and did
+        assert record.timing["training"] > 2.0
 
 
 def test_endless_sampling_is_ended_by_the_limit_of_evaluation(tmp_path, short_limits):
@@ -147,6 +151,22 @@ def test_a_worker_that_was_killed_goes_on_from_its_last_state(tmp_path, monkeypa
     undisturbed = records(tmp_path / "undisturbed")["once"]
     assert "resumed" not in undisturbed.provenance
     assert numbers(again) == numbers(undisturbed)
+
+
+def test_a_run_that_can_not_be_published_goes_on_from_its_last_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENBENCH_TEST", str(tmp_path))
+    assert run("unpublished", tmp_path) == 4
+    first = records(tmp_path)["unpublished"]
+    assert (first.status, first.error.phase) == ("killed", "evaluation")
+    assert "No space left on device" in first.error.log_tail
+    (state,) = tmp_path.rglob(f"*{RESUME}")
+    before = load_state(state, f"{first.key} {first.protocol_hash}")["off_clock"]
+    assert run("unpublished", tmp_path) == 0
+    again = records(tmp_path)["unpublished"]
+    assert again.provenance["resumed"] == 20  # all steps: it was only measured again
+    assert again.timing["curve"] > before > 0
+    assert "resume" not in again.artifacts
+    assert not list(tmp_path.rglob(f"*{RESUME}"))
 
 
 @pytest.mark.parametrize("how", ["--no-resume", "--force"])

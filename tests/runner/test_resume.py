@@ -10,7 +10,7 @@ from genbench.data.views import ViewOptions
 from genbench.errors import GenbenchError
 from genbench.plan.budget import Budget
 from genbench.plugins.catalogue import Catalogue, import_target
-from genbench.runner import loop
+from genbench.runner import loop, resume
 from genbench.runner.resume import load_state, random_state, restore_random_state, save_state
 from genbench_datasets.digits import Digits
 
@@ -187,6 +187,14 @@ def test_a_state_that_is_not_whole_is_never_loaded(how, message, tmp_path):
     damaged(path, how)
     with pytest.raises(GenbenchError, match=message):
         load_state(path, "run")
+
+
+def test_the_state_of_another_version_is_not_loaded(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "VERSION", "1")
+        save_state(tmp_path / "state", STATE, "run")
+    with pytest.raises(GenbenchError, match="of another version of genbench"):
+        load_state(tmp_path / "state", "run")
 
 
 def test_the_state_of_another_run_is_not_loaded(tmp_path):

@@ -24,8 +24,8 @@ class Threaded(Executor):
             raise UsageError("there is nothing at nowhere")
         self.address = address
 
-    def slots(self, jobs):
-        return [Slot(threads=1)] * jobs
+    def slots(self, jobs, gpus):
+        return [Slot(threads=1)] * (jobs or 1)
 
     def start(self, job):
         ORDERS.append(job.spec.label)

@@ -60,23 +60,30 @@ def make_event():
 
 
 @pytest.fixture
+def make_point():
+    """The event of a point of the curve."""
+
+    def make(steps, bits, objective=None):
+        point = CurvePoint(
+            fraction=steps / 20,
+            seconds=0.1 * steps,
+            steps=steps,
+            samples=8 * steps,
+            objective=objective,
+            metrics={"bits_per_dim": bits},
+        )
+        return {"phase": "curve", "point": point.model_dump(), "timing": {"cpu_seconds": 0.1}}
+
+    return make
+
+
+@pytest.fixture
 def make_record(make_event):
-    """The record of a run of 20 steps with two points on its curve and one number, or with an error."""
+    """The record of a run of 20 steps with one number, or with an error."""
 
     def make(spec, status="ok"):
         draft = Draft(spec)
         draft.use_event(make_event(20))
-        for steps, bits in ((2, 4.5), (20, 2.25)):
-            draft.curve.append(
-                CurvePoint(
-                    fraction=steps / 20,
-                    seconds=0.1 * steps,
-                    steps=steps,
-                    samples=8 * steps,
-                    objective=10 * bits,
-                    metrics={"bits_per_dim": bits},
-                )
-            )
         if status == "ok":
             draft.metrics.append(
                 Value(

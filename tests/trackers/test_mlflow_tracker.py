@@ -35,13 +35,15 @@ def history(run, name):
     return [(metric.step, metric.value) for metric in MlflowClient().get_metric_history(run.info.run_id, name)]
 
 
-def test_a_run_is_logged_whole(tracker, make_spec, make_event, make_record):
+def test_a_run_is_logged_whole(tracker, make_spec, make_event, make_point, make_record):
     spec = make_spec(whole=1)
     tracker.genbench_run_start(spec)
     tracker.genbench_progress(spec, {"phase": "setup"})
     tracker.genbench_progress(spec, {"phase": "training"})
     tracker.genbench_progress(spec, make_event(5, loss=8.0))
+    tracker.genbench_progress(spec, make_point(5, 4.5))
     tracker.genbench_progress(spec, make_event(20, loss=4.0) | {"images_per_s": None})
+    tracker.genbench_progress(spec, make_point(20, 2.25, objective=22.5))
     tracker.genbench_run_end(make_record(spec))
     tracker.close()
     (run,) = runs_of(spec)
@@ -51,8 +53,8 @@ def test_a_run_is_logged_whole(tracker, make_spec, make_event, make_record):
     assert wanted.items() <= run.data.params.items()
     assert history(run, "train/loss") == [(5, 8.0), (20, 4.0)]
     assert history(run, "train/images_per_s") == [(5, 80.0)]
-    assert history(run, "curve/bits_per_dim") == [(2, 4.5), (20, 2.25)]
-    assert history(run, "curve/objective") == [(2, 45.0), (20, 22.5)]
+    assert history(run, "curve/bits_per_dim") == [(5, 4.5), (20, 2.25)]
+    assert history(run, "curve/objective") == [(20, 22.5)]
     assert history(run, "final/bits_per_dim") == [(20, 2.5)]
 
 
@@ -78,14 +80,16 @@ def test_how_a_run_ended(status, said, tracker, make_spec, make_record):
     )
 
 
-def test_progress_is_logged_while_the_run_goes(tracker, make_spec, make_event, monkeypatch):
+def test_progress_is_logged_while_the_run_goes(tracker, make_spec, make_event, make_point, monkeypatch):
     monkeypatch.setattr(genbench_trackers.mlflow, "INTERVAL", 0.0)
     spec = make_spec(live=1)
     tracker.genbench_run_start(spec)
     tracker.genbench_progress(spec, make_event(5, loss=8.0))
+    tracker.genbench_progress(spec, make_point(5, 4.5))
     tracker._calls[-1].result(timeout=30)
     (run,) = runs_of(spec)
     assert (run.info.status, history(run, "train/loss")) == ("RUNNING", [(5, 8.0)])
+    assert history(run, "curve/bits_per_dim") == [(5, 4.5)]
 
 
 def test_an_interrupted_run_keeps_what_it_reported(tracker, make_spec, make_event):

@@ -40,13 +40,15 @@ def tracker(tmp_path):
     tracker.close()
 
 
-def test_a_run_is_seen_whole(tracker, tmp_path, make_spec, make_event, make_record):
+def test_a_run_is_seen_whole(tracker, tmp_path, make_spec, make_event, make_point, make_record):
     spec = make_spec()
     tracker.genbench_run_start(spec)
     tracker.genbench_progress(spec, {"phase": "setup"})
     tracker.genbench_progress(spec, {"phase": "training"})
     tracker.genbench_progress(spec, make_event(5, loss=8.0))
+    tracker.genbench_progress(spec, make_point(5, 4.5))
     tracker.genbench_progress(spec, make_event(20, loss=4.0, kl=1.5) | {"images_per_s": None})
+    tracker.genbench_progress(spec, make_point(20, 2.25, objective=22.5))
     tracker.genbench_progress(spec, {"phase": "evaluation", "metric": "likelihood", "done": 0.5})
     tracker.genbench_run_end(make_record(spec))
     (folder,) = (tmp_path / "tensorboard").iterdir()
@@ -56,8 +58,8 @@ def test_a_run_is_seen_whole(tracker, tmp_path, make_spec, make_event, make_reco
     assert seen.scalars("train/kl") == [(20, 1.5)]
     assert seen.scalars("train/images_per_s") == [(5, 80.0)]
     assert seen.scalars("train/fraction") == [(5, 0.25), (20, 1.0)]
-    assert seen.scalars("curve/bits_per_dim") == [(2, 4.5), (20, 2.25)]
-    assert seen.scalars("curve/objective") == [(2, 45.0), (20, 22.5)]
+    assert seen.scalars("curve/bits_per_dim") == [(5, 4.5), (20, 2.25)]
+    assert seen.scalars("curve/objective") == [(20, 22.5)]
     assert seen.scalars("final/bits_per_dim") == [(20, 2.5)]
     assert seen.text("outcome").strip() == "ok"
 
@@ -76,16 +78,18 @@ def test_the_options_are_hyperparameters_and_text(tracker, tmp_path, make_spec):
 
 
 def test_a_run_can_be_read_while_it_goes_and_when_it_was_interrupted(
-    tracker, tmp_path, make_spec, make_event, make_record
+    tracker, tmp_path, make_spec, make_event, make_point, make_record
 ):
     runs = [make_spec(seed=seed) for seed in range(2)]
     for spec in runs:
         tracker.genbench_run_start(spec)
     for spec in runs:
         tracker.genbench_progress(spec, make_event(5, loss=1.0 + spec.seed))
+        tracker.genbench_progress(spec, make_point(5, 3.0))
     folders = {spec.seed: tmp_path / "tensorboard" / folder_name(spec) for spec in runs}
     for _ in range(2):
         assert [Seen(folders[seed]).scalars("train/loss") for seed in (0, 1)] == [[(5, 1.0)], [(5, 2.0)]]
+        assert Seen(folders[0]).scalars("curve/bits_per_dim") == [(5, 3.0)]
         tracker.close()
     tracker.genbench_progress(runs[0], make_event(6, loss=0.5))
     tracker.genbench_run_end(make_record(runs[0]))
@@ -98,7 +102,6 @@ def test_a_failed_run_says_why(tracker, tmp_path, make_spec, make_record):
     tracker.genbench_run_end(make_record(spec, "failed"))
     seen = Seen(tmp_path / "tensorboard" / folder_name(spec))
     assert seen.text("outcome") == "    failed: Broken: <script>it broke</script>"
-    assert seen.scalars("curve/bits_per_dim") == [(2, 4.5), (20, 2.25)]
 
 
 def test_a_run_that_is_begun_anew_has_a_curve_of_its_own(tracker, tmp_path, make_spec, make_event, make_record):
@@ -128,7 +131,7 @@ def test_no_label_leads_out_of_the_folder(label, tracker, tmp_path, make_spec):
     assert Seen(folder).options()["label"] == label
 
 
-def test_a_full_disk_is_an_error_that_leaves_no_file_open(make_spec, tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_that_leaves_no_file_open(make_spec, make_event, tmp_path, monkeypatch):
     tracker = TensorBoard(tmp_path)
     spec = make_spec()
     tracker.genbench_run_start(spec)
@@ -139,6 +142,6 @@ def test_a_full_disk_is_an_error_that_leaves_no_file_open(make_spec, tmp_path, m
 
     monkeypatch.setattr(writer, "write", full)
     with pytest.raises(OSError, match="no space left"):
-        tracker.genbench_progress(spec, {"steps": 1, "scalars": {}, "images_per_s": 1.0, "fraction": 0.1})
+        tracker.genbench_progress(spec, make_event(1))
     tracker.close()
     assert writer.closed

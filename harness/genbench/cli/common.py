@@ -88,8 +88,18 @@ def suite_options(function: F) -> F:
             help="Metrics in place of the default ones, e.g. likelihood,'fid[extractor=inception]'; "
             "default,ais adds one to them.",
         ),
-        click.option("--device", metavar="DEVICE", help="auto, cpu or cuda:N. [default: auto]"),
+        click.option(
+            "--device",
+            metavar="DEVICE",
+            help="auto, cpu, cuda (all GPUs, one for each run) or cuda:N. [default: auto]",
+        ),
         click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="Arithmetic. [default: fp32]"),
+        click.option(
+            "--compile",
+            is_flag=True,
+            default=None,
+            help="Compile training steps (as CUDA graphs on a GPU), off the clock.",
+        ),
         click.option(
             "--select",
             type=click.Choice(["best", "last"]),
@@ -100,11 +110,12 @@ def suite_options(function: F) -> F:
         click.option(
             "--retry",
             metavar="STATUS",
-            default="failed",
-            help="Redo runs that ended badly: failed for all of them, none, or one status, e.g. timeout. "
-            "[default: failed]",
+            help="Redo runs that ended badly: failed for all of them, none, or one status, e.g. timeout; without "
+            "models, those in the output folder. [default: failed]",
         ),
-        click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Runs at a time. [default: 1]"),
+        click.option(
+            "-j", "--jobs", type=click.IntRange(1), help="Runs at a time. [default: one on each GPU, or one on the CPU]"
+        ),
         plugin_option,
     ]
     for option in reversed(options):

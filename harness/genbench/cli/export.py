@@ -33,7 +33,7 @@ def command(out: Path, path: Path) -> None:
     from genbench.results.store import Store
 
     writer(path)  # a suffix that is none is said before tens of thousands of records are read
-    records, skipped = Store(out).read_all()
+    records, skipped = Store(out).read_all(curves=False)
     warn_of_skipped(skipped)
     export(records, path)
     click.echo(path)

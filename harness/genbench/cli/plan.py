@@ -13,7 +13,13 @@ from genbench.cli.common import console, json_option, print_json, print_list, su
 @suite_options
 @json_option
 def command(
-    suite: str | None, plugins: tuple[str, ...], force: bool, retry: str, jobs: int, as_json: bool, **flags: Any
+    suite: str | None,
+    plugins: tuple[str, ...],
+    force: bool,
+    retry: str | None,
+    jobs: int | None,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Print the matrix of runs, what would be reused and how long the rest would take; run nothing.
 
@@ -21,15 +27,19 @@ def command(
     Examples:
       genbench plan --models vae,realnvp --datasets digits,mnist --seeds 3
       genbench plan suite.toml --json
+      genbench plan --retry failed -o sweep
     """
-    from genbench.cli.suite import suite_from
+    from genbench.cli.suite import open_session
     from genbench.plan.planner import describe, expected_seconds
     from genbench.runner.campaign import make_options
-    from genbench.runner.session import Session
     from genbench.runner.workers import PLANNING
 
-    options = make_options(force=force, retry=retry, jobs=jobs)
-    session = Session.open(suite_from(suite, flags), plugins, options, PLANNING)
+    options = make_options(force=force, retry=retry or "failed", jobs=jobs)
+    session = open_session(suite, flags, retry, plugins, options, PLANNING)
+    if session is None:
+        if as_json:
+            print_json({"runs": [], "not_applicable": []})
+        return
     expected = [None if d.reused else expected_seconds(d.spec) for d in session.decisions]
     if as_json:
         print_json(
@@ -57,9 +67,9 @@ def command(
     unknown = sum(seconds is None for seconds in new)
     rest = f", and {unknown} runs whose budget is not in seconds" if unknown else ""
     console().print(
-        f"about {known / 60:.1f} minutes{rest}; {len(expected) - len(new)} reused; device {_device(session)}"
+        f"about {known / 60:.1f} minutes{rest}; {len(expected) - len(new)} reused; device {_devices(session)}"
     )
 
 
-def _device(session: Any) -> str:
-    return session.decisions[0].spec.device
+def _devices(session: Any) -> str:
+    return ", ".join(sorted({decision.spec.device for decision in session.decisions})) or "none"

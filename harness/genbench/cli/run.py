@@ -34,8 +34,8 @@ def command(
     suite: str | None,
     plugins: tuple[str, ...],
     force: bool,
-    retry: str,
-    jobs: int,
+    retry: str | None,
+    jobs: int | None,
     track: str | None,
     executor: str,
     address: str | None,
@@ -47,7 +47,8 @@ def command(
 
     SUITE is a TOML file with these options as keys, or the name of one that the package ships (separation: codes of
     two dimensions on MNIST, PCA against AE against VAE); flags stand above it. Finished runs are reused, failed ones
-    redone, and those that were killed go on from where they were.
+    redone, and those that were killed go on from where they were. With --retry and without models, it redoes the runs
+    in the output folder that ended so, with what their records say.
 
     \b
     Examples:
@@ -57,6 +58,7 @@ def command(
       genbench run separation
       genbench run -m mine -p my_model.py
       genbench run suite.toml --jobs 4 --retry timeout
+      genbench run --retry failed -o sweep
       genbench run -m vae,realnvp --track tensorboard
       genbench run suite.toml --jobs 8 --executor ray --address auto
 
@@ -64,19 +66,23 @@ def command(
     Exit codes:
       0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok; 4 none ok; 130 interrupted
     """
-    from genbench.cli.suite import suite_from
+    from genbench.cli.suite import open_session
     from genbench.runner.campaign import make_options
     from genbench.runner.display import make_display
-    from genbench.runner.session import Session
+    from genbench.runner.workers import RUNNING
 
-    options = make_options(force, not no_resume, retry, jobs, evaluation_limit, track or (), executor, address)
-    session = Session.open(suite_from(suite, flags), plugins, options)
+    options = make_options(
+        force, not no_resume, retry or "failed", jobs, evaluation_limit, track or (), executor, address
+    )
+    session = open_session(suite, flags, retry, plugins, options, RUNNING)
+    if session is None:
+        return 0
     out = console()
     for cell in session.plan.refused:
         out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)
     records = session.carry_out(partial(make_display, console(stderr=True)))
     _present(session, records)
-    return exit_code(records)
+    return exit_code([*records, *(left.record for left in session.left)])
 
 
 def exit_code(records: list[Record]) -> int:

@@ -1,11 +1,73 @@
-"""From the options of `run` and `plan` to a suite."""
+"""From the options of `run` and `plan` to a suite, or to the runs that are redone, and to the session of either."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from genbench.errors import UsageError
 from genbench.plan.references import split_references
 from genbench.plan.suite import Suite, find_suite, make_suite, parse_seeds, read_suite
+
+if TYPE_CHECKING:
+    from genbench.runner.campaign import RunOptions
+    from genbench.runner.session import Session
+
+
+def open_session(
+    suite: str | None,
+    flags: dict[str, Any],
+    retry: str | None,
+    plugins: Sequence[str],
+    options: RunOptions,
+    preload: str,
+) -> Session | None:
+    """The session of a suite; where none is described but `retry` is given, that of the runs in the output folder that
+    ended so, or None if there are none. Runs that can't be planned any more are named on standard error.
+
+    Raises:
+        UsageError: something is unknown, malformed, missing or refused, or there are no records.
+        GenbenchError: a file can't be read, a dataset can't be had, or the executor's machines can't be reached.
+    """
+    from genbench.runner.session import Session
+
+    if suite is not None or flags["models"] is not None or retry in (None, "none"):
+        return Session.open(suite_from(suite, flags), plugins, options, preload)
+    return _redo(flags, plugins, options, preload)
+
+
+def _redo(flags: dict[str, Any], plugins: Sequence[str], options: RunOptions, preload: str) -> Session | None:
+    from genbench.cli.common import warn_of_skipped
+    from genbench.report.protocols import one_line
+    from genbench.results.store import Store
+    from genbench.runner.redo import Redo
+    from genbench.runner.session import Session
+
+    given = [name for name, value in flags.items() if value is not None and name != "out"]
+    if given or options.force:
+        culprit = given[0] if given else "force"
+        how = f"without them, --retry {options.retry} redoes runs as their records say"
+        raise UsageError(f"--{culprit} needs a suite or --models: {how}")
+    out = flags["out"] or Path(Suite.model_fields["out"].default)
+    store = Store(out)
+    records, skipped = store.read_all(curves=False) if store.runs.is_dir() else ([], [])
+    if not records and not skipped:
+        raise UsageError(f"nothing to redo in {out}: it has no records; name models or a suite to run")
+    redo = Redo.of(records, options.retry)
+    if not redo.bad:
+        warn_of_skipped(skipped)
+        how = "badly" if options.retry == "failed" else f"as {options.retry}"
+        click.echo(f"genbench: nothing to redo in {out}: no run ended {how}", err=True)
+        return None
+    session = Session.redo(redo, out, plugins, options, preload)
+    for left in session.left:
+        spec = left.record.spec
+        title = f"{spec.label} on {spec.data}, seed {spec.seed}"
+        click.echo(one_line(f"genbench: left as it is: {title} ({left.record.key}): {left.reason}"), err=True)
+    return session
 
 
 def suite_from(suite: str | None, flags: dict[str, Any]) -> Suite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,14 +26,17 @@ def command(out: Path, form: str, sort: str | None, columns: str | None) -> None
     """
     from genbench.cli.common import console, warn_of_skipped
     from genbench.report.formats import render
-    from genbench.report.tables import build_tables
+    from genbench.report.tables import build_table, together
     from genbench.report.terminal import print_tables
+    from genbench.results.protocols import by_protocol, gather, processes
     from genbench.results.store import Store
 
-    records, skipped = Store(out).read_all(curves=False)
-    warn_of_skipped(skipped)
     chosen = [name.strip() for name in columns.split(",")] if columns else None
-    tables = build_tables(records, sort=sort, columns=chosen)
+    paths = Store(out).paths()
+    with processes(len(paths)) as map_:
+        found, skipped = gather(by_protocol(paths, map_), partial(build_table, sort=sort, columns=chosen), map_)
+    warn_of_skipped(skipped)
+    tables = together(found, sort, chosen)
     if form == "terminal":
         print_tables(tables, console())
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from genbench.errors import UsageError
+from genbench.plan.exchange import VisibleGpu
 
 #: Distributions whose versions are part of the protocol.
 MEASURING = ("genbench", "torch", "torch-fidelity", "scikit-learn", "numpy")
@@ -31,6 +33,26 @@ def resolve_device(device: str) -> str:
         have = "this machine has no CUDA device" if count == 0 else f"it goes up to cuda:{count - 1}"
         raise UsageError(f"no device {device}: {have}")
     return f"cuda:{index}"
+
+
+def visible_gpus(device: str) -> list[VisibleGpu]:
+    """The GPUs that runs on `device` are to use: the one that is named; for `cuda`, and for `auto` where there are any,
+    all that this process sees of the same make as the first, since runs on others are not comparable; else none.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    first = resolve_device(device)
+    if first == "cpu":
+        return []
+    count = torch.cuda.device_count()
+    tokens = [token.strip() for token in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if token.strip()]
+    tokens = tokens or [str(index) for index in range(count)]
+    properties = [torch.cuda.get_device_properties(index) for index in range(count)]
+    found = [VisibleGpu(token, f"gpu-{each.uuid}") for token, each in zip(tokens, properties, strict=False)]
+    if ":" in device:
+        return [found[int(device.partition(":")[2])]]
+    return [gpu for gpu, each in zip(found, properties, strict=False) if each.name == properties[0].name]
 
 
 def hardware(device: str) -> dict[str, Any]:

@@ -10,6 +10,19 @@ from genbench.plan.references import Reference
 
 
 @dataclass(frozen=True)
+class VisibleGpu:
+    """A GPU that runs may use.
+
+    Attributes:
+        token: what `CUDA_VISIBLE_DEVICES` calls it.
+        name: what everyone on this machine calls it.
+    """
+
+    token: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Wanted:
     """References with the targets that the catalogue has for them."""
 

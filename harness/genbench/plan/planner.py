@@ -12,7 +12,7 @@ from genbench.plan.budget import Budget
 from genbench.plan.exchange import Prepared, PreparedDataset, Wanted
 from genbench.plan.references import Reference, parse_references
 from genbench.plan.spec import REFERENCE_FAMILY, REFERENCE_ROWS, RunSpec
-from genbench.plan.suite import Suite
+from genbench.plan.suite import Asked, Suite
 from genbench.plugins.catalogue import Catalogue
 
 #: What a run is expected to cost beside its training, in seconds, where no record tells.
@@ -78,6 +78,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     common: dict[str, Any] = {
         "budget": str(budget),
         "precision": suite.precision,
+        "compile": suite.compile,
         "device": prepared.device,
         "select": suite.select,
         "metrics": prepared.metrics,
@@ -118,7 +119,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
                 for seed in suite.seeds
             ]
     runs = list({run.key: run for run in runs}.values())
-    if all(run.is_reference for run in runs):
+    if refused and all(run.is_reference for run in runs):
         first = refused[0]
         raise UsageError(f"'{first.label}' can't be trained on {first.data}: {first.reason}")
     return Plan(runs, refused)
@@ -132,14 +133,17 @@ def expected_seconds(run: RunSpec) -> float | None:
     return None if seconds is None else seconds + OVERHEAD
 
 
-def _references(what: str, texts: Sequence[str], catalogue: Catalogue) -> list[tuple[Reference, str]]:
-    references = [reference for text in texts for reference in parse_references(text)]
-    return [(reference, catalogue.get(what, reference.name).entry.target) for reference in references]
+def _parsed(asked: Sequence[Asked]) -> list[Reference]:
+    return [found for one in asked for found in ([one] if isinstance(one, Reference) else parse_references(one))]
 
 
-def _metrics(texts: Sequence[str], catalogue: Catalogue) -> list[tuple[Reference, str]]:
+def _references(what: str, asked: Sequence[Asked], catalogue: Catalogue) -> list[tuple[Reference, str]]:
+    return [(reference, catalogue.get(what, reference.name).entry.target) for reference in _parsed(asked)]
+
+
+def _metrics(asked: Sequence[Asked], catalogue: Catalogue) -> list[tuple[Reference, str]]:
     """The metrics asked for; `default` stands for the default ones that are not named beside it."""
-    references = [reference for text in texts for reference in parse_references(text)]
+    references = _parsed(asked)
     named = {reference.name for reference in references}
     defaults = [Reference(name) for name, o in catalogue.metrics.items() if o.entry.default and name not in named]
     found = []
@@ -150,7 +154,8 @@ def _metrics(texts: Sequence[str], catalogue: Catalogue) -> list[tuple[Reference
 
 
 def _protocol(suite: Suite, budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> dict[str, Any]:
-    return {
+    compiled = {"compile": True} if suite.compile else {}
+    return compiled | {
         "dataset": dataset.name,
         "dataset_config": dataset.config,
         "view": dataset.view,

@@ -20,10 +20,10 @@ _REFERENCE = re.compile(r"([^\[\]=|,\s]+)(?:\[(.*)\])?", re.DOTALL)
 
 @dataclass(frozen=True)
 class Reference:
-    """A name with options as the user wrote them, not yet checked against anything."""
+    """A name with options as the user wrote them, or as a record has them, not yet checked against anything."""
 
     name: str
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """The text that `parse` reads back."""
@@ -64,14 +64,14 @@ def validate(cls: type[C], reference: Reference, what: str) -> C:
     for name in reference.options:
         if name not in cls.model_fields:
             raise UsageError(f"{what} '{reference.name}': {unknown('option', name, cls.model_fields)}")
-    values: dict[str, Any] = dict(reference.options)
+    values = dict(reference.options)
     try:
         return cls.model_validate(values)
     except ValidationError as error:
         # what is no string (lists, numbers of a fixed set, none) is read as JSON
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else ""
-            if name in values:
+            if isinstance(values.get(name), str):
                 values[name] = _json(values[name])
     try:
         return cls.model_validate(values)

@@ -30,6 +30,7 @@ class RunSpec:
         metrics: options of each metric, by name, with its target in `metric_targets`.
         protocol: all that must agree before two numbers may be compared.
         files: local plugin files, which a worker imports first.
+        compile: whether what `update` does is compiled.
     """
 
     model: str
@@ -53,6 +54,7 @@ class RunSpec:
     metric_targets: dict[str, str]
     protocol: dict[str, Any]
     files: tuple[str, ...] = ()
+    compile: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -60,6 +62,8 @@ class RunSpec:
         fields = asdict(self)
         for name in ("label", "data", "target", "dataset_target", "metric_targets", "protocol", "files"):
             del fields[name]
+        if not self.compile:  # as it was before there was a choice
+            del fields["compile"]
         fields["device"] = self.device.partition(":")[0]
         return canonical_hash(fields)[:16]
 

@@ -6,11 +6,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, InstanceOf, ValidationError, field_validator
 
 from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.options import Options
+from genbench.plan.references import Reference
 from genbench.plan.spec import Precision, Select
+
+#: What is asked for by name: text that is parsed, or a reference that was parsed, or read from a record, before.
+Asked = str | InstanceOf[Reference]
 
 #: Where the suites lie that the package ships.
 SUITES = Path(__file__).parent / "suites"
@@ -19,13 +23,18 @@ SUITES = Path(__file__).parent / "suites"
 class Suite(Options):
     """Models × datasets × seeds under one budget. References are as in `genbench.plan.references`."""
 
-    models: tuple[str, ...] = Field(description="model references, e.g. vae[latent_dim=2|8]")
-    datasets: tuple[str, ...] = Field(("digits",), description="dataset references, e.g. mnist[binarize=dynamic]")
+    models: tuple[Asked, ...] = Field(description="model references, e.g. vae[latent_dim=2|8]")
+    datasets: tuple[Asked, ...] = Field(("digits",), description="dataset references, e.g. mnist[binarize=dynamic]")
     budget: str = Field("30s", description="what each run may spend on training")
     seeds: tuple[int, ...] = Field((0,), description="a number of seeds, or the seeds themselves")
-    metrics: tuple[str, ...] = Field((), description="metric references; none, or `default`, for the default ones")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu or cuda:N")
+    metrics: tuple[Asked, ...] = Field((), description="metric references; none, or `default`, for the default ones")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$",
+        description="auto, cpu, cuda (all GPUs, one for each run) or cuda:N",
+    )
     precision: Precision = Field("fp32", description="arithmetic of training")
+    compile: bool = Field(False, description="whether training steps are compiled, off the clock")
     select: Select = Field("best", description="which weights are scored: best validation objective, or the last")
     out: Path = Field(Path("results"), description="the output folder")
 
@@ -62,6 +71,15 @@ def make_suite(values: dict[str, Any], where: str) -> Suite:
             raise UsageError(f"{where}: {unknown('key', name, Suite.model_fields)}")
     if not values.get("models"):
         raise UsageError("no models: name some, e.g. --models vae,realnvp (see genbench models)")
+    return validated(values, where)
+
+
+def validated(values: dict[str, Any], where: str) -> Suite:
+    """A suite of these values, all of which are its own; without models it means the reference rows alone.
+
+    Raises:
+        UsageError: one is refused; `where` says where they come from.
+    """
     try:
         return Suite.model_validate(values)
     except ValidationError as error:

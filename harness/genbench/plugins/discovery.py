@@ -129,6 +129,9 @@ def check(plugin: Any) -> None:
     for name in vars(plugin):
         if name.startswith("genbench_") and name not in known and callable(getattr(plugin, name)):
             raise TypeError(str(unknown("hook", name, known)))
+        options = getattr(getattr(plugin, name), f"{GROUP}_impl", {})
+        if options.get("wrapper") or options.get("hookwrapper"):
+            raise TypeError(f"{name} is a hook wrapper, and hooks are called one by one")
 
 
 def one_line(error: BaseException) -> str:

@@ -48,9 +48,16 @@ def genbench_run_start(spec: RunSpec) -> None:
 
 @hookspec
 def genbench_progress(spec: RunSpec, event: dict[str, Any]) -> None:
-    """A run reports how far it is, a few times a second: `event` has `phase` (`"setup"`, `"training"`,
-    `"evaluation"`) and while training `fraction` (of the budget), `seconds`, `steps`, `samples`, `images_per_s` and
-    `scalars`."""
+    """A run reports how far it is, a few times a second. `event` has a `phase`:
+
+    - `"setup"`, `"training"` or `"evaluation"`, the last with a `metric` and at times how much of it is `done`, in
+      [0, 1]; while training also `fraction` (of the budget), `seconds`, `steps`, `samples`, `images_per_s` and
+      `scalars`.
+    - `"curve"`, while training, for every point of the curve: `point`, with the fields of
+      `genbench.results.schema.CurvePoint` (`steps`, `objective`, `metrics`, … on the validation split), and `timing`,
+      what training took so far, with fields of a record's `timing`. A run that goes on from a saved state begins with
+      the points it had.
+    """
 
 
 @hookspec

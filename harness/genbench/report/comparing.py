@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from operator import sub
 from typing import Literal
 
 from genbench.report.layout import Better, Cell, Kind
@@ -52,15 +53,23 @@ def difference(one: Cell, other: Cell) -> Difference:
     assert one.value is not None
     assert other.value is not None
     kind = _kind(one, other)
-    gaps = [value - other.by_seed[seed] for seed, value in one.by_seed.items() if seed in other.by_seed]
+    gaps = _gaps(one.by_seed, other.by_seed)
     if gaps and not agree(gaps, max(abs(one.value), abs(other.value))):
-        value, interval = mean(gaps), t_interval(gaps)
+        value = mean(gaps)
+        interval = t_interval(gaps, value)
         return Difference(value, interval, kind, len(gaps), two_sided_p(value, interval, len(gaps) - 1))
     value = one.value - other.value
     if one.interval is None or other.interval is None:
         return Difference(value, None, kind, 0, None)
     interval = math.hypot(one.interval, other.interval)
     return Difference(value, interval, kind, 0, two_sided_p(value, interval))
+
+
+def _gaps(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+    """The differences on the seeds that both have."""
+    if list(one) == list(other):  # nearly always, and there may be very many
+        return list(map(sub, one.values(), other.values()))
+    return [value - other[seed] for seed, value in one.items() if seed in other]
 
 
 def rank_intervals(cells: Sequence[Cell], better: Better) -> list[tuple[int, int]]:

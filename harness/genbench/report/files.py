@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from genbench.report.failures import failures
 from genbench.report.formats import write_tables
-from genbench.report.layout import Table
-from genbench.report.tables import build_tables
-from genbench.results.schema import Record
+from genbench.results.protocols import by_protocol, gather, processes
 from genbench.results.store import Skipped, Store
 
 
@@ -25,18 +24,15 @@ def write_all(out: Path, warn: Callable[[Sequence[Skipped]], None] | None = None
     Raises:
         GenbenchError: there is no such folder.
     """
-    from genbench.report.page import write_page  # late: brings jinja2
+    from genbench.report.page import section, together, write_page  # late: brings jinja2
 
-    store = Store(out)
-    tables, failed, skipped = _tables(store)
+    paths = Store(out).paths()
+    with processes(len(paths)) as map_:
+        found, skipped = gather(by_protocol(paths, map_), partial(section, out=out), map_)
+    sections = together(found)
     if warn is not None:
         warn(skipped)
-    return [*write_tables(tables, out), *write_page(tables, failed, skipped, out, store.read_again)]
-
-
-def _tables(store: Store) -> tuple[list[Table], list[Record], list[Skipped]]:
-    """The tables, the records in which something failed, and what can't be read. The page reads the other records
-    again, one protocol at a time: there may be more than fit into memory beside the plots."""
-    records, skipped = store.read_all(curves=False)
-    failed = {row.key for row in failures(records)}
-    return build_tables(records), [record for record in records if record.key in failed], skipped
+    tables = write_tables([section.table for section in sections], out)
+    importlib.import_module("genbench.report.plots")  # once for all processes that draw
+    with processes(len(paths)) as map_:
+        return [*tables, *write_page(sections, skipped, out, map_)]

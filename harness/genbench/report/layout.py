@@ -156,6 +156,7 @@ class Table:
         title: data, budget, precision, selection, hardware.
         differs: the fields of the protocol in which the tables built together differ, with this one's values.
         order: what its rows are sorted by, in words.
+        found: the names of all columns that any record has.
     """
 
     protocol_hash: str
@@ -167,6 +168,12 @@ class Table:
     rows: Sequence[Row]
     problems: Sequence[Problem] = ()
     order: str = ""
+    found: Sequence[str] = ()
+
+
+def models(table: Table) -> list[Row]:
+    """The rows without those that calibrate."""
+    return [row for row in table.rows if not row.is_reference]
 
 
 def value_text(cell: Cell, column: Column) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from genbench.report import legend, text
+from genbench.report.beyond import Beyond, Plot, beyond
 from genbench.report.columns import MEANINGS
 from genbench.report.failures import failures, summary
 from genbench.report.layout import REAL, Row, Table, interval_text, value_text
@@ -22,10 +24,11 @@ from genbench.report.pictures import codes, picture, png_uri, rows_of_images
 from genbench.report.protocols import distinct_values, flatten, one_line, plain
 from genbench.report.ranking import ranked_rows
 from genbench.report.standings import ranked_standings
-from genbench.report.tables import build_tables
+from genbench.report.tables import build_table
+from genbench.report.tables import together as side_by_side
 
 if TYPE_CHECKING:
-    from genbench.report.plots import Palette, Plot
+    from genbench.results.protocols import Map
     from genbench.results.schema import Record
     from genbench.results.store import Skipped
 
@@ -97,89 +100,117 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Section:
-    """All that the page says about one protocol."""
+    """All that the page says about one protocol, which needs its records, but for what the other protocols decide."""
 
     table: Table
-    highlights: list[tuple[str, str]]
-    protocols: dict[str, str]
-    plots: list[Picture]
-    side_by_side: list[Picture]
+    beyond: Beyond
+    side_by_side: list[Plot]
     galleries: list[Gallery]
     runs: list[dict[str, str]]
     unlisted: int
-    protocol: dict[str, str]
     provenance: dict[str, list[str]]
+    failed: list[Record]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A section as HTML, with all its plots."""
+
+    html: str
+    plots: list[Plot]
 
 
 def write_report(records: Iterable[Record], skipped: Sequence[Skipped], out: Path) -> list[Path]:
     """Write the plots of these records to `OUT/plots` and the page that holds them to `OUT/report.html`; all their
     paths."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.protocol_hash, []).append(record)
+    return write_page(together([section(group, out) for group in groups.values()]), skipped, out)
+
+
+def section(records: Sequence[Record], out: Path) -> Section:
+    """What the page says about these records of one protocol."""
+    table = build_table(records)
     by_key = {record.key: record for record in records}
-    everything = list(by_key.values())
-    return write_page(
-        build_tables(everything), everything, skipped, out, lambda keys: {key: by_key[key] for key in keys}
+    listed = [(row, key) for row in table.rows for key in row.keys]
+    failed = {row.key for row in failures(records)}
+    return Section(
+        table=table,
+        beyond=beyond(table, records),
+        side_by_side=_side_by_side(table, by_key, out),
+        galleries=[
+            Gallery(title, caption, room, purpose == "samples", *_pictures(purpose, table, by_key, out))
+            for purpose, title, caption, room in GALLERIES
+        ],
+        runs=[_facts(row, by_key[key]) for row, key in listed[:RUNS]],
+        unlisted=len(listed[RUNS:]),
+        provenance=distinct_values(by_key[key].provenance for _, key in listed),
+        failed=[record.model_copy(update={"curve": []}) for record in records if record.key in failed],
     )
 
 
-def write_page(
-    tables: Sequence[Table],
-    failed: Sequence[Record],
-    skipped: Sequence[Skipped],
-    out: Path,
-    find: Callable[[Iterable[str]], Mapping[str, Record]],
-) -> list[Path]:
-    """The same for tables that are built.
+def together(sections: Sequence[Section]) -> list[Section]:
+    """The sections in the order of their tables, each of which says in what it differs from the others."""
+    by_protocol = {section.table.protocol_hash: section for section in sections}
+    tables = side_by_side([section.table for section in sections])
+    return [replace(by_protocol[table.protocol_hash], table=table) for table in tables]
 
-    Args:
-        tables: of all records.
-        failed: at least the records in which something failed.
-        skipped: what can't be read.
-        out: the output folder.
-        find: gives the records with these keys, by key; asked for one table at a time.
-    """
-    from genbench.report.plots import model_palette, write_plots  # late: brings matplotlib and seaborn
-    from genbench.results.store import write_atomically
 
-    palette = model_palette(tables)
-    plots: list[Plot] = []
-    sections = []
-    for table in tables:
-        section, drawn = _section(table, find(key for row in table.rows for key in row.keys), palette, out)
-        sections.append(section)
-        plots += drawn
-    paths = write_plots(plots, out)
+def write_page(sections: Sequence[Section], skipped: Sequence[Skipped], out: Path, map_: Map = map) -> list[Path]:
+    """Write the plots and the page of these sections, which `map_` draws and renders; all their paths."""
+    from genbench.results.store import write_atomically  # late: brings pydantic
+
+    rows = [row for section in sections for row in section.table.rows]
+    labels = list(dict.fromkeys(row.label for row in rows if not row.is_reference))
+    finished = list(map_(partial(_finished, labels), enumerate(sections, 1)))
+    paths = write_plots([plot for section in finished for plot in section.plots], out)
     page = out / "report.html"
-    write_atomically(page, _render(sections, failed, skipped, out))
+    write_atomically(page, _render(sections, [section.html for section in finished], skipped, out))
     return [*paths, page]
+
+
+def write_plots(plots: Iterable[Plot], out: Path) -> list[Path]:
+    """Write the plots to `OUT/plots`; their paths."""
+    from genbench.results.store import write_atomically  # late: see above
+
+    folder = out / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for plot in plots:
+        paths.append(folder / plot.file)
+        write_atomically(paths[-1], plot.png)
+    return paths
+
+
+def _finished(labels: Sequence[str], numbered: tuple[int, Section]) -> Finished:
+    """The section of this number, in a report of models with these labels."""
+    from genbench.report.plots import draw_plots, model_palette  # late: brings matplotlib
+
+    number, section = numbered
+    table = section.table
+    plots = draw_plots(table, section.beyond, model_palette(labels))
+    html = (
+        _environment()
+        .get_template("section.html")
+        .render(
+            number=number,
+            section=section,
+            table=table,
+            highlights=text.highlights(table),
+            protocols=_own_protocols(table),
+            protocol={name: one_line(value) for name, value in flatten(table.protocol).items()},
+            plots=[_embedded(plot) for plot in plots],
+            side_by_side=[_embedded(plot) for plot in section.side_by_side],
+            most_values=VALUES,
+        )
+    )
+    return Finished(html, [*plots, *section.side_by_side])
 
 
 def tables_to_html(tables: Sequence[Table]) -> str:
     """The tables as a fragment of HTML, without style."""
     return _environment().get_template("fragment.html").render(tables=tables, legend=_legend(tables))
-
-
-def _section(table: Table, records: Mapping[str, Record], palette: Palette, out: Path) -> tuple[Section, list[Plot]]:
-    from genbench.report.plots import draw_plots
-
-    plots = draw_plots(table, records.values(), palette)
-    compared = _side_by_side(table, records, out)
-    listed = [(row, key) for row in table.rows for key in row.keys]
-    section = Section(
-        table=table,
-        highlights=text.highlights(table),
-        protocols=_own_protocols(table),
-        plots=[_embedded(plot) for plot in plots],
-        side_by_side=[_embedded(plot) for plot in compared],
-        galleries=[
-            Gallery(title, caption, room, purpose == "samples", *_pictures(purpose, table, records, out))
-            for purpose, title, caption, room in GALLERIES
-        ],
-        runs=[_facts(row, records[key]) for row, key in listed[:RUNS]],
-        unlisted=len(listed[RUNS:]),
-        protocol={name: one_line(value) for name, value in flatten(table.protocol).items()},
-        provenance=distinct_values(record.provenance for record in records.values()),
-    )
-    return section, [*plots, *compared]
 
 
 def _embedded(plot: Plot) -> Picture:
@@ -270,10 +301,11 @@ def _facts(row: Row, record: Record) -> dict[str, str]:
     return {one_line(name): one_line(value) for name, value in (numbers | {"run": record.key}).items()}
 
 
-def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Sequence[Skipped], out: Path) -> str:
+def _render(sections: Sequence[Section], html: Sequence[str], skipped: Sequence[Skipped], out: Path) -> str:
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     tables = [section.table for section in sections]
+    records = [record for section in sections for record in section.failed]
     statuses = sum((Counter(row.statuses) for table in tables for row in table.rows), Counter[str]())
     failed = failures(records)
     detailed = {row.key for row in failed[:DETAILS]}
@@ -281,7 +313,8 @@ def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Seq
         _environment()
         .get_template("report.html")
         .render(
-            sections=sections,
+            titles=[table.title for table in tables],
+            sections=html,
             statuses=statuses,
             failures=failed,
             failures_summary=summary(failed, statuses.total()),
@@ -294,14 +327,14 @@ def _render(sections: Sequence[Section], records: Sequence[Record], skipped: Seq
             meanings={name: MEANINGS[name] for name in MEANINGS if _has_column(tables, name)},
             version=version("genbench"),
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            most_values=VALUES,
         )
     )
 
 
 def _legend(tables: Sequence[Table]) -> list[str]:
     found = [standing for table in tables for standing in ranked_standings(table)]
-    differences = [between for standing in found for between in standing.differences.values()]
+    shown = [standing.to_best(row) for standing in found for row in standing.rows]
+    differences = [between for between in shown if between is not None]
     return legend.legend(tables, lambda table: table.columns) + legend.difference_legend(differences)
 
 
@@ -309,6 +342,7 @@ def _has_column(tables: Iterable[Table], name: str) -> bool:
     return any(column.name == name for table in tables for column in table.columns)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

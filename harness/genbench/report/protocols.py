@@ -70,7 +70,7 @@ def heading(record: Record) -> list[str]:
     return [
         one_line(spec.data),
         f"budget {one_line(spec.budget)}",
-        one_line(spec.precision),
+        one_line(spec.precision) + (", compiled" if spec.compile else ""),
         f"{spec.select} weights",
         _hardware(hardware) if isinstance(hardware, Mapping) and hardware else one_line(spec.device),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from operator import mul
 
 #: The two-sided 95% quantile of the normal distribution.
 NORMAL_95 = 1.959963984540054
@@ -23,15 +24,15 @@ def mean(values: Sequence[float]) -> float:
 
 def agree(values: Sequence[float], scale: float = 0.0) -> bool:
     """Whether values, or differences of numbers of this `scale`, are the same but for rounding."""
-    return max(values) - min(values) <= ROUNDING * max(scale, *map(abs, values))
+    low, high = min(values), max(values)
+    return high - low <= ROUNDING * max(scale, high, -low)
 
 
-def t_interval(values: Sequence[float]) -> float:
-    """Half-width of the 95% Student-t interval of the mean of at least two values."""
+def t_interval(values: Sequence[float], centre: float) -> float:
+    """Half-width of the 95% Student-t interval of the mean, which is `centre`, of at least two values."""
     n = len(values)
-    centre = mean(values)
-    variance = math.fsum([(value - centre) ** 2 for value in values]) / (n - 1)
-    return student_95(n - 1) * math.sqrt(variance / n)
+    gaps = [value - centre for value in values]
+    return student_95(n - 1) * math.sqrt(math.fsum(map(mul, gaps, gaps)) / (n - 1) / n)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from genbench.report.comparing import Difference, difference
 from genbench.report.layout import Column, Row, Table
@@ -16,13 +17,22 @@ class Standings:
 
     Attributes:
         rows: the models, best first, those without a number last.
-        differences: by the labels of two models with a number, the first less the second, which stands above it;
-            empty where their numbers can't be compared.
     """
 
     column: Column
     rows: Sequence[Row]
-    differences: Mapping[tuple[str, str], Difference]
+
+    @cached_property
+    def differences(self) -> Mapping[tuple[str, str], Difference]:
+        """By the labels of two models with a number, the first less the second, which stands above it; empty where
+        their numbers can't be compared."""
+        name = self.column.name
+        numbered = [row for row in self.rows if row.cells[name].value is not None] if self.column.comparable else []
+        return {
+            (row.label, other.label): difference(row.cells[name], other.cells[name])
+            for position, row in enumerate(numbered)
+            for other in numbered[:position]
+        }
 
     @property
     def ranked(self) -> bool:
@@ -33,21 +43,16 @@ class Standings:
         """What separates a ranked model from the best; None for the best itself, and for what is not ranked."""
         if row.cells[self.column.name].rank_low is None:
             return None
-        best = next(row for row in self.rows if row.cells[self.column.name].rank_low)
-        return self.differences.get((row.label, best.label))
+        name = self.column.name
+        best = next(row for row in self.rows if row.cells[name].rank_low)
+        return None if best is row else difference(row.cells[name], best.cells[name])
 
 
 def standings(table: Table, column: Column) -> Standings:
     """How the models of the table stand in this column of it."""
     rows = [row for row in table.rows if not row.is_reference]
     rows.sort(key=lambda row: (*rank(row.cells[column.name], column), natural(row.label)))
-    numbered = [row for row in rows if row.cells[column.name].value is not None] if column.comparable else []
-    differences = {
-        (row.label, other.label): difference(row.cells[column.name], other.cells[column.name])
-        for position, row in enumerate(numbered)
-        for other in numbered[:position]
-    }
-    return Standings(column, rows, differences)
+    return Standings(column, rows)
 
 
 def ranked_standings(table: Table) -> list[Standings]:

@@ -39,15 +39,24 @@ def build_tables(
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.protocol_hash, []).append(record)
+    return together([build_table(group, sort=sort, columns=columns) for group in groups.values()], sort, columns)
+
+
+def together(tables: Iterable[Table], sort: str | None = None, columns: Sequence[str] | None = None) -> list[Table]:
+    """The tables of several protocols, each built with these columns, by data and budget, each with what tells it from
+    the others.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    ordered = sorted(tables, key=lambda table: (natural(table.data), natural(table.title)))
     asked = [*(columns or []), *([sort.removeprefix("-")] if sort else [])]
-    if any(name not in ORDER for name in asked):
-        found = {name for group in groups.values() for record in map(accounted, group) for name in _names(record)}
-        for name in asked:
-            if name not in found and name not in ORDER:
-                raise unknown("column", name, found or ORDER)
-    ordered = sorted(groups.values(), key=lambda group: (natural(group[0].spec.data), natural(group[0].spec.budget)))
-    differing = differences([group[0].protocol for group in ordered])
-    return [_table(group, sort, columns, differs) for group, differs in zip(ordered, differing, strict=True)]
+    found = {name for table in ordered for name in table.found}
+    for name in asked:
+        if name not in found and name not in ORDER:
+            raise unknown("column", name, found or ORDER)
+    differing = differences([table.protocol for table in ordered])
+    return [replace(table, differs=differs) for table, differs in zip(ordered, differing, strict=True)]
 
 
 def _told(records: Iterable[Record]) -> set[str]:
@@ -69,14 +78,18 @@ def _main(records: Iterable[Record]) -> set[str]:
     return {name for name in told if is_main(name, told)} or told
 
 
-def _names(record: Record) -> list[str]:
-    return [value.name for value in record.metrics] + [name for gap in record.unmeasured for name in gap.names]
+def _names(record: Record) -> tuple[str, ...]:
+    return (*[value.name for value in record.metrics], *[name for gap in record.unmeasured for name in gap.names])
 
 
-def _table(group: list[Record], sort: str | None, chosen: Sequence[str] | None, differs: Mapping[str, str]) -> Table:
-    records = [accounted(record) for record in group]
+def build_table(records: Sequence[Record], *, sort: str | None = None, columns: Sequence[str] | None = None) -> Table:
+    """The table of records of one protocol, at least one; see `build_tables`."""
+    return _table([accounted(record) for record in records], sort, columns)
+
+
+def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None) -> Table:
     by, worst_first = (sort.removeprefix("-"), sort.startswith("-")) if sort else ("", False)
-    found = in_order(name for record in records for name in _names(record))
+    found = in_order(name for names in {_names(record): None for record in records} for name in names)
     names = list(dict.fromkeys([*found, *(chosen or []), *([by] if by else [])]))
     main = _main(records) if chosen is None else set(chosen)
     values, gaps = _values_by_name(records), _gaps_by_name(records)
@@ -95,12 +108,13 @@ def _table(group: list[Record], sort: str | None, chosen: Sequence[str] | None, 
         protocol_hash=records[0].protocol_hash,
         data=one_line(records[0].spec.data),
         title=" · ".join(heading(records[0])),
-        differs=differs,
+        differs={},
         protocol=records[0].protocol,
         columns=[columns[name] for name in (found if chosen is None else chosen)],
         rows=rows,
         problems=[problem for row in rows for problem in _problems(row.label, groups[row.label])],
         order=order_text(columns[by], worst_first) if by else "",
+        found=found,
     )
 
 
@@ -108,19 +122,22 @@ def _groups(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Records that differ in nothing but the seed, in its order, by a label that no two groups share."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for (label, config), same in _by_config(records).items():
-        plugins = list(dict.fromkeys(plugin for record in same if (plugin := _plugin(record))))
-        for record in same:
+        plugins = [_plugin(record) for record in same]
+        first = next(filter(None, plugins), "")
+        for record, plugin in zip(same, plugins, strict=True):
             # a process that died early could not say which plugin it ran
-            plugin = _plugin(record) or (plugins[0] if plugins else "")
-            groups.setdefault((label, plugin, config), []).append(record)
+            groups.setdefault((label, plugin or first, config), []).append(record)
     return {_distinct(identity, groups): group for identity, group in groups.items()}
 
 
 def _by_config(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
     found: dict[tuple[str, str], list[Record]] = {}
+    texts: dict[int, str] = {}  # records share configs that are equal
     for record in sorted(records, key=lambda record: (record.spec.seed, record.key)):
-        identity = (one_line(record.spec.label), json.dumps(record.spec.config, sort_keys=True))
-        found.setdefault(identity, []).append(record)
+        config = record.spec.config
+        if id(config) not in texts:
+            texts[id(config)] = json.dumps(config, sort_keys=True)
+        found.setdefault((one_line(record.spec.label), texts[id(config)]), []).append(record)
     return found
 
 
@@ -260,14 +277,14 @@ def _ends(values: Sequence[Value]) -> tuple[float, float] | None:
     """Of the 95% interval over seeds, or, where they all give the same number, which says nothing of its error, over
     the test data."""
     numbers = [value.value for value in values]
-    one = values[0]
+    one, centre = values[0], mean(numbers)
     if not agree(numbers):
-        width = t_interval(numbers)
+        width = t_interval(numbers, centre)
     elif one.interval is not None or one.stderr is None:
         return one.interval
     else:
         width = NORMAL_95 * one.stderr
-    return mean(numbers) - width, mean(numbers) + width
+    return centre - width, centre + width
 
 
 def _with_decimals(column: Column, rows: Iterable[Row]) -> Column:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.results.finding import title
+from genbench.results.lock import HeldLock
 from genbench.results.schema import Record
 from genbench.results.store import RECORD, Skipped, Store, write_atomically
 
-#: Conflicts that a message lists.
+#: Runs that a message lists.
 LISTED = 5
 
 
@@ -27,7 +29,8 @@ def merge(sources: Sequence[Path], into: Path) -> tuple[list[str], list[Skipped]
 
     Raises:
         UsageError: two folders have different records of the same key; then nothing is copied.
-        GenbenchError: a source is no output folder, or `into` can't be written.
+        GenbenchError: a source is no output folder, `into` can't be written, or another process works on some of the
+            runs, where they come from or where they go to; the others are copied then.
     """
     target = Store(into)
     chosen: dict[str, tuple[Record, Store]] = {}
@@ -43,18 +46,48 @@ def merge(sources: Sequence[Path], into: Path) -> tuple[list[str], list[Skipped]
                 conflicts.append(f"{record.key} ({title(first)}): {about}")
     conflicts += _in_the_way(skipped, chosen, target)
     if conflicts:
-        more = f"; and {len(conflicts) - LISTED} more" if len(conflicts) > LISTED else ""
-        raise UsageError(
-            f"nothing was merged, for records of the same key differ: {'; '.join(conflicts[:LISTED])}{more}"
-        )
+        raise UsageError(f"nothing was merged, for records of the same key differ: {_listed(conflicts)}")
     target.prepare()
-    missing = {key: found for key, found in chosen.items() if found[1] is not target}
-    for record, store in missing.values():
+    copied: list[str] = []
+    in_use: list[str] = []
+    for record, store in [found for found in chosen.values() if found[1] is not target]:
         try:
-            _copy(record, store, target)
+            with _held(record, store, target) as user:
+                if user is None:
+                    _copy(record, store, target)
+                    copied.append(record.key)
+                else:
+                    in_use.append(f"{record.key} ({title(record)}) in {user.out}")
         except OSError as error:
             raise GenbenchError(f"can't copy {store.folder(record.key)} to {into}: {error.strerror or error}") from None
-    return list(missing), skipped
+    if in_use:
+        raise GenbenchError(
+            f"another process works on {_listed(in_use)}; {len(copied)} others were copied: merge again when it is done"
+        )
+    return copied, skipped
+
+
+@contextmanager
+def _held(record: Record, source: Store, target: Store) -> Iterator[Store | None]:
+    """Keeps others from working on a run in either folder; gives the folder in which somebody does so already, or has
+    done so since the record was read."""
+    with ExitStack() as held:
+        for store, expected in ((source, record), (target, None)):
+            path = store.lock(record.key)
+            # who works on a run has made the file, which a source that can't be written may be without
+            lock = HeldLock.take(path) if store is target or path.exists() else None
+            if lock is not None:
+                held.callback(lock.release)
+            if (lock is None and path.exists()) or store.read(record.key) != expected:
+                yield store
+                return
+        yield None
+
+
+def _listed(items: Sequence[str]) -> str:
+    """The first few of them."""
+    more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return f"{'; '.join(items[:LISTED])}{more}"
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -47,6 +47,7 @@ class Spec(Part):
     device: str
     select: Literal["best", "last"]
     metrics: dict[str, dict[str, Any]]
+    compile: bool = False
 
 
 @dataclass(config=ConfigDict(extra="forbid"), frozen=True, slots=True, kw_only=True)

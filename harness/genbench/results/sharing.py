@@ -7,6 +7,8 @@ from typing import Any
 
 from genbench.results.schema import Record
 
+_set = object.__setattr__
+
 
 class Sharing:
     """Makes records of one folder share what is equal in them.
@@ -19,6 +21,11 @@ class Sharing:
         self._known: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
         self._settings: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
 
+    def knows_protocol(self, record: Record) -> bool:
+        """Whether a record like this one has had the same protocol."""
+        known = self._known.get((record.protocol_hash, record.spec.label), {})
+        return bool(known.get("protocol") == record.protocol)
+
     def share(self, record: Record) -> None:
         """Put in place of this record's parts the equal ones of a record like it before."""
         spec, budget = record.spec, record.budget
@@ -30,17 +37,21 @@ class Sharing:
             (spec, "config"),
             (spec, "metrics"),
         ):
-            object.__setattr__(owner, name, _first(known, name, getattr(owner, name)))
+            _set(owner, name, _first(known, name, getattr(owner, name)))
         for name, part in record.provenance.items():
             if isinstance(part, dict | list):
                 record.provenance[name] = _first(known, f"provenance {name}", part)
         settings = self._settings[record.protocol_hash, spec.label]
-        for value in record.metrics:
-            object.__setattr__(value, "settings", _first(settings, value.name, value.settings))
+        for value in record.metrics:  # of these there are the most
+            before, now = settings.get(value.name), value.settings
+            if before == now:
+                _set(value, "settings", before)
+            else:
+                settings[value.name] = now
         for model in (record, spec, budget, budget.allowed, budget.used, *record.curve):
             # pydantic keeps a set of the names of the fields that were given, larger than the fields, with every object
             names = _first(known, type(model).__name__, model.__pydantic_fields_set__)
-            object.__setattr__(model, "__pydantic_fields_set__", names)
+            _set(model, "__pydantic_fields_set__", names)
 
 
 def _first(known: dict[str, Any], name: str, part: Any) -> Any:

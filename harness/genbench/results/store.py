@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -82,6 +84,8 @@ class Store:
     def move_in(self, workspace: Path, key: str) -> None:
         """Make the files of a workspace, the record among them, the run with this key, in place of what it had."""
         folder = self.folder(key)
+        if folder.is_symlink():  # in somebody else's results; what it points to is not ours to change
+            folder.unlink()
         folder.mkdir(parents=True, exist_ok=True)
         files = {path.name: path for path in workspace.iterdir()}
         for name, path in sorted(files.items(), key=lambda item: item[0] == RECORD):
@@ -106,34 +110,37 @@ class Store:
         Raises:
             GenbenchError: there is no such folder.
         """
-        if not self.runs.is_dir():
-            raise GenbenchError(f"no results in {self.out}: it has no folder 'runs'")
-        with _no_collection():
-            records, skipped = _read(sorted(self.runs.glob(f"*/{RECORD}")), curves)
+        with no_collection():
+            records, skipped = read_records(self.paths(), curves=curves)
             if len(records) >= MANY:
                 gc.freeze()
         return records, skipped
 
-    def read_again(self, keys: Iterable[str]) -> dict[str, Record]:
-        """The records with these keys, which have been read before, by key.
+    def paths(self) -> list[Path]:
+        """Where the records of the folder are, by key; a folder that has none is among them.
 
         Raises:
-            GenbenchError: one of them can't be read any more.
+            GenbenchError: there is no such folder.
         """
-        with _no_collection():
-            records, skipped = _read([self.path(key) for key in keys], curves=True)
-        if skipped:
-            raise GenbenchError(f"{skipped[0].path} was changed by somebody while it was read: {skipped[0].reason}")
-        return {record.key: record for record in records}
+        try:
+            return [Path(f"{self.runs}/{key}/{RECORD}") for key in sorted(os.listdir(self.runs))]  # noqa: PTH208 (as names, of which there are many)
+        except OSError as error:
+            reason = "it has no folder 'runs'" if isinstance(error, FileNotFoundError) else error.strerror
+            raise GenbenchError(f"no results in {self.out}: {reason}") from None
 
 
-def _read(paths: Iterable[Path], curves: bool) -> tuple[list[Record], list[Skipped]]:
-    """The records in these files, which share what is equal in them, and those that can't be read."""
+def read_records(paths: Iterable[Path], *, curves: bool = True) -> tuple[list[Record], list[Skipped]]:
+    """The records in these files, as far as there are any, which share what is equal in them, and those that can't be
+    read."""
     records: list[Record] = []
     skipped: list[Skipped] = []
     sharing = Sharing()
     for path in paths:
-        found = read_record(path)
+        found = _read(path)
+        if found is None:
+            continue
+        if isinstance(found, Record) and not sharing.knows_protocol(found):
+            found = _with_finite_protocol(path, found)
         if isinstance(found, Record):
             if not curves:
                 found.__dict__["curve"] = []
@@ -146,9 +153,18 @@ def _read(paths: Iterable[Path], curves: bool) -> tuple[list[Record], list[Skipp
 
 def read_record(path: Path) -> Record | Skipped:
     """The record in this file, or why it can't be read."""
+    found = _read(path)
+    if found is None:
+        return Skipped(path, "there is none")
+    return found if isinstance(found, Skipped) else _with_finite_protocol(path, found)
+
+
+def _read(path: Path) -> Record | Skipped | None:
+    """The record in this file, why it can't be read, or None where there is no file."""
     try:
-        with path.open("rb", buffering=0) as file:
-            content = file.read()
+        content = read_content(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         return Skipped(path, f"unreadable: {error.strerror}")
     try:
@@ -159,6 +175,28 @@ def read_record(path: Path) -> Record | Skipped:
         return Skipped(path, _OTHER_SCHEMA)
     if record.key != path.parent.name:
         return Skipped(path, f"its key {record.key} is not the name of its folder")
+    return record
+
+
+def read_content(path: Path) -> bytes:
+    """What is in a plain file; nothing else is waited for, such as somebody who writes to a pipe.
+
+    Raises:
+        OSError: it can't be read, or is no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 (what is open already)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        return file.read()
+
+
+def _with_finite_protocol(path: Path, record: Record) -> Record | Skipped:
+    """The record from this file, unless a number of its protocol is none that JSON has: tables are written as JSON."""
+    try:
+        json.dumps(record.protocol, allow_nan=False)
+    except ValueError:
+        return Skipped(path, "not a valid record: protocol: a number in it is not finite")
     return record
 
 
@@ -176,7 +214,7 @@ def _what_is_wrong(content: bytes, error: ValidationError) -> str:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Without garbage collection, which would search all that was read so far again and again."""
     enabled = gc.isenabled()
     gc.disable()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Protocol, get_args
@@ -15,10 +14,12 @@ import pluggy
 from genbench.errors import UsageError, unknown
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
+from genbench.results.lock import HeldLock
 from genbench.results.schema import Record, Status
 from genbench.results.store import Store
+from genbench.runner.claim import Claim
 from genbench.runner.executor import Execution, Executor, Job, Limits
-from genbench.runner.lock import HeldLock
+from genbench.runner.lifecycle import Lifecycle
 from genbench.runner.running import unwritable
 from genbench.runner.slots import Slot
 from genbench.runner.workspace import open_workspace
@@ -47,7 +48,7 @@ class Display(Protocol):
         """The run has ended, well or not."""
 
     def waiting(self, what: str) -> None:
-        """Nothing can be started until another genbench has finished `what`."""
+        """Nothing can be started until another genbench has finished with `what`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class RunOptions:
         resume: runs go on from what a killed process left of them.
         retry: the runs that ended badly which are redone: those with this status, or all (`"failed"`), or none
             (`"none"`).
-        jobs: runs at a time, each with its own share of the cores.
+        jobs: runs at a time, each with its own share of the hardware; None for one on each GPU, or one on the CPU.
         evaluation_limit: seconds that measuring one run may take.
         track: the names of trackers.
         executor: the name of what carries the runs out.
@@ -69,7 +70,7 @@ class RunOptions:
     force: bool
     resume: bool
     retry: str
-    jobs: int
+    jobs: int | None
     evaluation_limit: float
     track: str | Sequence[str]
     executor: str
@@ -80,7 +81,7 @@ def make_options(
     force: bool = False,
     resume: bool = True,
     retry: str = "failed",
-    jobs: int = 1,
+    jobs: int | None = None,
     evaluation_limit: str = "1h",
     track: str | Sequence[str] = (),
     executor: str = "local",
@@ -174,12 +175,13 @@ class _Campaign:
         self.store = store
         self.executor = executor
         self.display = display
-        self.hooks = hooks
+        self.lifecycle = Lifecycle(hooks)
         self.command = command
         self.limits = limits
         self.free = deque(slots)
-        self.running: dict[int, tuple[Job, Execution]] = {}
+        self.running: dict[int, tuple[Job, Execution, Claim]] = {}
         self.records: dict[int, Record] = {}
+        self.lacking = ""
 
     def carry_out(self) -> list[Record]:
         """All records, in the order of the decisions."""
@@ -189,7 +191,7 @@ class _Campaign:
                 waiting.append(place)
             else:
                 self.reuse(place, decision.reused)
-        said = False
+        said = ""
         while waiting or self.running:
             for _ in range(len(waiting)):
                 if not self.free:
@@ -200,9 +202,9 @@ class _Campaign:
             if self.running:
                 self.follow()
             elif waiting:
-                if not said:
-                    self.display.waiting(f"{len(waiting)} of these runs")
-                    said = True
+                if said != self.lacking:
+                    self.display.waiting(self.lacking)
+                    said = self.lacking
                 time.sleep(POLL)
         return [self.records[place] for place in range(len(self.decisions))]
 
@@ -212,7 +214,8 @@ class _Campaign:
         self.records[place] = record
 
     def start(self, place: int) -> bool:
-        """Start a run, unless another genbench is working on it; returns whether there is nothing left to start."""
+        """Start a run, unless another genbench is working on it or has the hardware; returns whether there is nothing
+        left to start."""
         decision = self.decisions[place]
         spec = decision.spec
         try:
@@ -221,22 +224,38 @@ class _Campaign:
             self.refuse(place, error)
             return True
         if lock is None:
+            self.lacking = f"the run of {spec.title}"
             return False
         if decision.reason != FORCED and (record := finished(self.store, spec.key)) is not None:
             lock.release()
             self.reuse(place, record)
             return True
+        if (found := self.claim(spec)) is None:
+            lock.release()
+            return False
+        slot, claim = found
         try:
             open_workspace(self.store, spec.key, decision.resume)
         except OSError as error:
             lock.release()
+            claim.release()
             self.refuse(place, error)
             return True
+        self.free.remove(slot)
         self.display.started(spec)
-        _tell(self.hooks.genbench_run_start, spec=spec)
-        job = Job(spec, self.free.popleft(), self.store, self.command, self.limits, lock)
-        self.running[place] = (job, self.executor.start(job))
+        self.lifecycle.tell("genbench_run_start", spec=spec)
+        job = Job(spec, slot, self.store, self.command, self.limits, lock)
+        self.running[place] = (job, self.executor.start(job), claim)
         return True
+
+    def claim(self, spec: RunSpec) -> tuple[Slot, Claim] | None:
+        """A free slot whose hardware no other campaign has, or has only under budgets that don't mind."""
+        shared = Budget.parse(spec.budget).seconds is None
+        for slot in self.free:
+            if (claim := Claim.take(slot.hardware, shared=shared)) is not None:
+                return slot, claim
+        self.lacking = " and ".join(", ".join(slot.hardware) for slot in self.free)
+        return None
 
     def refuse(self, place: int, error: OSError) -> None:
         """A run has no place to be written to."""
@@ -246,14 +265,15 @@ class _Campaign:
 
     def follow(self) -> None:
         """Hear what runs report, and take in the records of those that have ended."""
-        wait([execution.connection for _, execution in self.running.values()], POLL)
-        for place, (job, execution) in list(self.running.items()):
+        wait([execution.connection for _, execution, _ in self.running.values()], POLL)
+        for place, (job, execution, claim) in list(self.running.items()):
             for event in execution.events():
                 self.display.event(job.spec, event)
-                _tell(self.hooks.genbench_progress, spec=job.spec, event=event)
+                self.lifecycle.tell("genbench_progress", spec=job.spec, event=event)
             if execution.ended:
                 record = execution.record()
                 job.lock.release()
+                claim.release()
                 del self.running[place]
                 self.free.append(job.slot)
                 self.end(place, record)
@@ -262,24 +282,17 @@ class _Campaign:
         """A run has ended, well or not."""
         self.records[place] = record
         self.display.ended(self.decisions[place].spec, record)
-        _tell(self.hooks.genbench_run_end, record=record)
+        self.lifecycle.tell("genbench_run_end", record=record)
 
     def stop(self) -> None:
         """End what is still running, without a record."""
-        for job, execution in self.running.values():
+        for job, execution, claim in self.running.values():
             execution.stop()
             job.lock.release()
+            claim.release()
 
 
 def finished(store: Store, key: str) -> Record | None:
     """The record of a run that is ok, if there is one."""
     record = store.read(key)
     return record if isinstance(record, Record) and record.status == "ok" else None
-
-
-def _tell(hook: Callable[..., Any], **arguments: Any) -> None:
-    """Call a lifecycle hook; one that raises is a warning, not the end of the campaign."""
-    try:
-        hook(**arguments)
-    except Exception as error:
-        warnings.warn(f"a plugin's lifecycle hook failed: {type(error).__name__}: {error}", stacklevel=2)

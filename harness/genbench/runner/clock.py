@@ -72,6 +72,14 @@ class BudgetClock:
             self._energy.stop()
             self._share.stop()
 
+    def break_off(self) -> None:
+        """Stop counting time where training raised; the device, which may be what has failed, is not waited for."""
+        if self._since is not None:
+            self.seconds += time.perf_counter() - self._since
+            self._since = None
+            self._energy.stop()
+            self._share.stop()
+
     def tick(self, samples: int) -> None:
         """One step on this many data points is done."""
         self.steps += 1

@@ -106,7 +106,7 @@ class Bars:
         task = self.tasks[spec.key]
         if "fraction" in event:
             self.progress.update(task, completed=event["fraction"], state=_training(event))
-        else:
+        elif event["phase"] != "curve":
             state = f"measuring {event['metric']}" if "metric" in event else event["phase"]
             if "done" in event:
                 state += f", {event['done']:.0%}"
@@ -129,7 +129,7 @@ class Bars:
 
 
 def _waiting(what: str) -> str:
-    return f"waiting for another genbench to finish {what}"
+    return f"waiting for another genbench to finish with {what}"
 
 
 def _reused(record: Record) -> str:

@@ -114,6 +114,7 @@ class Draft:
                 budget=spec.budget,
                 seed=spec.seed,
                 precision=spec.precision,
+                compile=spec.compile,
                 device=spec.device,
                 select=spec.select,
                 metrics=spec.metrics,

@@ -7,19 +7,20 @@ One that has no disk in common with the campaign needs only a `genbench.runner.r
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from genbench.plan.exchange import VisibleGpu
 from genbench.plan.spec import RunSpec
+from genbench.results.lock import HeldLock
 from genbench.results.schema import Record
 from genbench.results.store import Store
-from genbench.runner.lock import HeldLock
 from genbench.runner.slots import Slot
 
-__all__ = ["Execution", "Executor", "Job", "Limits", "Slot"]
+__all__ = ["Execution", "Executor", "Job", "Limits", "Slot", "VisibleGpu"]
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,12 @@ class Executor(ABC):
     def __init__(self, address: str | None) -> None: ...
 
     @abstractmethod
-    def slots(self, jobs: int) -> list[Slot]:
+    def slots(self, jobs: int | None, gpus: Sequence[VisibleGpu]) -> list[Slot]:
         """One slot for each of the `jobs` runs at a time. All have as many threads: it is part of the protocol.
+
+        Args:
+            jobs: None for as many as there are GPUs, or one where runs use the CPU.
+            gpus: those of this machine that runs are to use, none where they use the CPU.
 
         Raises:
             UsageError: there is no room for so many.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from genbench.metrics.base import NotApplicable, Subject, choose, seeded
 from genbench.metrics.coding import decode, encode, reconstruct
 from genbench.metrics.denoising import Denoising, peak_of
 from genbench.model import Decoder, Encoder, Reconstructor, Sampler
+from genbench.results.store import write_atomically
 from genbench.runner.pictures import above, can_be_shown, mosaic, picture_of, sheet, to_bytes
 from genbench.runner.walks import along, quantile_grid, spherical, straight
 
@@ -44,7 +46,8 @@ CODES = 5000
 def save_gallery(subject: Subject, folder: Path) -> tuple[list[Path], dict[str, str]]:
     """Save all pictures that there are of a model: their paths, and why others could not be made, by name.
 
-    One that fails leaves none of itself and stops none of the others; its traceback goes to standard error.
+    One that fails leaves none of itself and stops none of the others; its traceback goes to standard error. A link of a
+    picture's name is replaced, not followed: the folder may be anybody's.
     """
     saved, failed = [], {}
     for name, save in SAVERS.items():
@@ -52,10 +55,8 @@ def save_gallery(subject: Subject, folder: Path) -> tuple[list[Path], dict[str, 
         try:
             with seeded(subject.seed, subject.device), torch.no_grad():
                 found = save(subject)
-                if isinstance(found, Image.Image):
-                    found.save(path)
-                elif found is not None:
-                    np.savez_compressed(path, **found)
+            if found is not None:
+                write_atomically(path, _content(found))
         except NotApplicable:
             continue
         except Exception as error:
@@ -65,6 +66,16 @@ def save_gallery(subject: Subject, folder: Path) -> tuple[list[Path], dict[str, 
         if found is not None:
             saved.append(path)
     return saved, failed
+
+
+def _content(made: Image.Image | dict[str, Any]) -> bytes:
+    """The file of a picture or of arrays."""
+    buffer = io.BytesIO()
+    if isinstance(made, Image.Image):
+        made.save(buffer, "png")
+    else:
+        np.savez_compressed(buffer, **made)
+    return buffer.getvalue()
 
 
 def decodes(model: Any) -> bool:

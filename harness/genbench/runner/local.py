@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from genbench.errors import UsageError
+from genbench.plan.exchange import VisibleGpu
 from genbench.runner.executor import Executor, Job
 from genbench.runner.running import Running
 from genbench.runner.slots import Slot, make_slots
@@ -23,8 +25,8 @@ class Local(Executor):
         """Made with the first run: what only plans preloads less."""
         return Workers(RUNNING)
 
-    def slots(self, jobs: int) -> list[Slot]:
-        return make_slots(jobs)
+    def slots(self, jobs: int | None, gpus: Sequence[VisibleGpu]) -> list[Slot]:
+        return make_slots(jobs, gpus)
 
     def start(self, job: Job) -> Running:
         worker = self.workers.start(

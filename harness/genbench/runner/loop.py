@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +21,7 @@ from genbench.model import Model
 from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
+from genbench.runner.arithmetic import WARM_UP, arithmetic, compiling
 from genbench.runner.clock import BudgetClock
 from genbench.runner.resume import random_state, restore_random_state
 
@@ -68,10 +68,12 @@ def train(
     *,
     seed: int,
     precision: Precision,
+    compiled: bool = False,
     select: Select,
     emit: Callable[[dict[str, Any]], None],
     quick: Callable[[Model], dict[str, float]],
     keep: Callable[[CurvePoint], None],
+    begin: Callable[[BudgetClock], None] = lambda _: None,
     save: Callable[[dict[str, Any]], None] = lambda _: None,
     saved: dict[str, Any] | None = None,
 ) -> Trained:
@@ -84,10 +86,12 @@ def train(
         budget: what it may spend.
         seed: of the order of the data; torch's own generators are the caller's to seed.
         precision: arithmetic of `update`; everything else is in fp32.
+        compiled: whether `update` is compiled, off the clock, as far as it is the same at every step.
         select: `"best"` scores the weights with the best validation objective on the curve, where there is one.
         emit: called with a progress event a few times a second.
         quick: measures the model in evaluation mode, for the curve.
-        keep: called with every point of the curve, also with those that `saved` has.
+        keep: called off the clock with every point of the curve, also with those that `saved` has.
+        begin: called once with the clock, before it counts; it tells what was spent also where training raises.
         save: called off the clock with what training can go on from, every `SAVE_SECONDS` and at its end, if the model
             has a `training_state`.
         saved: what `save` was given by a process that was killed; training goes on from there, and under a budget
@@ -106,11 +110,14 @@ def train(
     model.train()
     model.setup(first)
     size = min(model.batch_size or len(data), len(data))
-    flops = _warm_up(model, Batch(first.x[:size], None if first.y is None else first.y[:size]), precision)
+    some_of_it = Batch(first.x[:size], None if first.y is None else first.y[:size])
+    flops = _warm_up(model, some_of_it, precision, compiled)
+    compilation = compiling(model, device, compiled and model.batch_size is not None)
     if budget.flops is not None and flops is None and set(budget.limits()) <= {"flops", "memory_bytes"}:
         raise GenbenchError("this model's flops can't be counted: give a budget in seconds, steps or epochs")
     trained = Trained(BudgetClock(budget, device, len(data), flops), flops_per_image=flops and flops / size)
     clock = trained.clock
+    begin(clock)
     state = _State(model, trained, _Selection(model, select), device, keep)
 
     def point(scalars: dict[str, float]) -> None:
@@ -141,7 +148,7 @@ def train(
         clock.start()
     while not state.ended:
         batch = next(batches)
-        with _arithmetic(device, precision):
+        with arithmetic(device, precision), compilation:
             scalars = model.update(batch, clock.fraction)
         clock.tick(len(batch.x))
         state.ended = model.done or clock.spent
@@ -213,12 +220,12 @@ class _State:
 
     def load(self, document: dict[str, Any]) -> None:
         """Take over a document."""
+        self.trained.clock.restore(document["clock"])
         for point in document["curve"]:
             self.add(CurvePoint.model_validate(point))
         self.selection.state = document["best"]
         self.model.load_state_dict(document["weights"])
         self.model.load_training_state(document["training"])
-        self.trained.clock.restore(document["clock"])
         self.ended = document["ended"]
         restore_random_state(document["random"], self.device)
 
@@ -272,8 +279,9 @@ def _objective(model: Model, validation: DeviceSplit) -> float | None:
     return mean
 
 
-def _warm_up(model: Model, batch: Batch, precision: Precision) -> float | None:
-    """One step of a twin, so that nothing is loaded or compiled on the clock; returns the flops of a step.
+def _warm_up(model: Model, batch: Batch, precision: Precision, compiled: bool) -> float | None:
+    """One step of a twin, or more if it is compiled, so that nothing is loaded or compiled on the clock; returns the
+    flops of a step.
 
     A model that asks for the whole training split at once is fitted by one step and not warmed up.
     """
@@ -281,8 +289,14 @@ def _warm_up(model: Model, batch: Batch, precision: Precision) -> float | None:
         return None
     twin = copy.deepcopy(model)
     device = batch.x.device
-    with seeded(0, device), FlopCounterMode(display=False) as counter, _arithmetic(device, precision):
+    with seeded(0, device), FlopCounterMode(display=False) as counter, arithmetic(device, precision):
         twin.update(batch, 0.0)
+    if compiled:
+        compilation = compiling(twin, device, compiled)
+        with seeded(0, device):
+            for progress in WARM_UP:
+                with arithmetic(device, precision), compilation:
+                    twin.update(batch, progress)
     return float(counter.get_total_flops()) or None
 
 
@@ -309,12 +323,3 @@ def _finite(scalars: dict[str, Tensor]) -> dict[str, float]:
         if not math.isfinite(value):
             raise Diverged(f"{name} is {value}")
     return values
-
-
-@contextmanager
-def _arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
-    if precision == "bf16":
-        with torch.autocast(device.type, torch.bfloat16):
-            yield
-    else:
-        yield

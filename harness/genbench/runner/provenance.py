@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -30,6 +31,7 @@ def provenance(spec: RunSpec, command: list[str]) -> dict[str, Any]:
         "fingerprint": spec.fingerprint,
         "seed": spec.seed,
         "platform": platform.platform(),
+        "allocator": {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")},
     }
 
 

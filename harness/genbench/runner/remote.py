@@ -21,12 +21,12 @@ from typing import Any
 
 from genbench.errors import GenbenchError
 from genbench.plan.spec import RunSpec
+from genbench.results.lock import HeldLock
 from genbench.results.schema import Failure, Record
 from genbench.results.store import RECORD, Store, read_record
 from genbench.runner.draft import RESUME, Draft
 from genbench.runner.executor import Execution, Job, Limits
 from genbench.runner.local import Local
-from genbench.runner.lock import HeldLock
 from genbench.runner.slots import Slot
 from genbench.runner.workspace import open_workspace
 
@@ -135,7 +135,8 @@ class RemoteExecution(Execution):
                 elif event["phase"] == "lost":
                     self.lost, self.ended = event["reason"], True
                 else:
-                    self.phase = event["phase"]
+                    if event["phase"] != "curve":
+                        self.phase = event["phase"]
                     if "seconds" in event:
                         self.draft.use_event(event)
                     yield event
@@ -172,13 +173,15 @@ def publish(job: Job, files: Mapping[str, bytes]) -> Record:
     if bad := [name for name in files if name in ("", ".", "..") or "/" in name or "\0" in name]:
         raise GenbenchError(f"it came back with a file of the name {bad[0]!r}")
     folder = job.folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
     record = read_record(folder / RECORD)
     if not isinstance(record, Record):
         shutil.rmtree(folder)
         raise GenbenchError(f"it came back with a record that is {record.reason}")
+    for path in folder.iterdir():  # the state that it went on from, until all else is there
+        if path.name not in files:
+            path.unlink()
     job.store.move_in(folder, job.spec.key)
     return record

@@ -21,6 +21,9 @@ from torch import Tensor
 from genbench.errors import GenbenchError
 from genbench.results.store import write_atomically
 
+#: Of what the training loop and the worker put into a state; raised when that changes.
+VERSION = "2"
+
 
 def save_state(path: Path, state: dict[str, Any], identity: str) -> None:
     """Write dicts, lists, tensors, numbers, strings and None, in any nesting.
@@ -36,7 +39,7 @@ def save_state(path: Path, state: dict[str, Any], identity: str) -> None:
     """
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_pack(state, tensors))
-    head = {"structure": structure, "identity": identity, "digest": _digest(structure, tensors)}
+    head = {"structure": structure, "identity": identity, "version": VERSION, "digest": _digest(structure, tensors)}
     write_atomically(path, save(tensors, head))
 
 
@@ -44,7 +47,7 @@ def load_state(path: Path, identity: str) -> dict[str, Any]:
     """What `save_state` wrote, with its tensors on the CPU.
 
     Raises:
-        GenbenchError: the file is unreadable, damaged, or of another run.
+        GenbenchError: the file is unreadable, damaged, or of another run or version.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -58,6 +61,8 @@ def load_state(path: Path, identity: str) -> dict[str, Any]:
         raise GenbenchError(f"{path} is damaged: its content does not have its digest")
     if head["identity"] != identity:
         raise GenbenchError(f"{path} is of another run")
+    if head.get("version") != VERSION:
+        raise GenbenchError(f"{path} is of another version of genbench")
     state = _unpack(json.loads(head["structure"]), tensors)
     assert isinstance(state, dict)  # as `save_state` takes nothing else
     return state

@@ -41,6 +41,8 @@ class Running(Execution):
                     self.ended = True
                 elif event["phase"] == "curve":
                     self.draft.reach(CurvePoint.model_validate(event["point"]))
+                    self.draft.timing |= event["timing"]
+                    yield event
                 else:
                     if event["phase"] != self.phase:
                         self.phase, self._entered = event["phase"], self._heard

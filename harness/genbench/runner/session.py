@@ -1,11 +1,12 @@
-"""From a suite to its records: find plugins, plan, decide what is reused, carry out the rest."""
+"""From a suite, or runs to redo, to records: find plugins, plan, decide what is reused, carry out the rest."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,25 @@ from genbench.results.store import Store
 from genbench.runner.campaign import Decision, Display, RunOptions, carry_out, decide
 from genbench.runner.executor import Executor, Limits
 from genbench.runner.executors import make_executor
+from genbench.runner.redo import Left, Prepare, Redo, plan_again
 from genbench.runner.slots import Slot
 from genbench.runner.workers import RUNNING, Workers
 
 
 @dataclass(frozen=True)
 class Session:
-    """A suite, planned and decided upon, ready to be carried out."""
+    """A campaign, planned and decided upon, ready to be carried out.
 
-    suite: Suite
+    Attributes:
+        left: the runs that were to be redone and can't be planned any more.
+    """
+
     catalogue: Catalogue
     workers: Workers
     executor: Executor
     store: Store
     plan: Plan
+    left: list[Left]
     decisions: list[Decision]
     trackers: dict[str, type[Tracker]]
     options: RunOptions
@@ -40,31 +46,62 @@ class Session:
 
     @classmethod
     def open(cls, suite: Suite, plugins: Sequence[str], options: RunOptions, preload: str = RUNNING) -> Session:
-        """Validate everything and plan; nothing on disk is changed.
+        """Validate everything in a suite and plan it; nothing on disk is changed.
 
         Raises:
             UsageError: something asked for is unknown, malformed or refused.
             GenbenchError: a dataset can't be had, or the executor's machines can't be reached.
         """
+
+        def plan(catalogue: Catalogue, prepare: Prepare) -> tuple[Plan, list[Left]]:
+            return make_plan(suite, catalogue, prepare), []
+
+        return cls._open(plan, suite.out, suite.device, plugins, options, preload)
+
+    @classmethod
+    def redo(
+        cls, records: Redo, out: Path, plugins: Sequence[str], options: RunOptions, preload: str = RUNNING
+    ) -> Session:
+        """Plan the runs of `out` that are to be redone; those that can't be planned any more are `left`.
+
+        Raises:
+            UsageError: an option or a plugin is unknown or malformed.
+            GenbenchError: the executor's machines can't be reached.
+        """
+        return cls._open(partial(plan_again, records), out, records.device, plugins, options, preload)
+
+    @classmethod
+    def _open(
+        cls,
+        make: Callable[[Catalogue, Prepare], tuple[Plan, list[Left]]],
+        out: Path,
+        device: str,
+        plugins: Sequence[str],
+        options: RunOptions,
+        preload: str,
+    ) -> Session:
         trackers = find_trackers(options.track)
         catalogue = Catalogue.find(plugins)
         workers = Workers(preload)
         executor = make_executor(catalogue, options.executor, options.address)
         try:
-            slots = executor.slots(options.jobs)
+            gpus = workers.call("genbench.plan.environment:visible_gpus", device)
+            slots = executor.slots(options.jobs, gpus)
+            first = slots[0]
 
             def prepare(wanted: Wanted) -> Any:
-                # with the cores and threads of a run, so that the protocol has its number of threads
-                target = "genbench.plan.prepare:prepare"
-                return workers.call(target, wanted, cores=slots[0].cores, threads=slots[0].threads)
+                # with the share of a run: the protocol has its number of threads, and it sees one GPU
+                share = {"cores": first.cores, "threads": first.threads, "environment": first.environment}
+                on_it = replace(wanted, device="cuda:0") if gpus and wanted.device != "cpu" else wanted
+                return workers.call("genbench.plan.prepare:prepare", on_it, **share)
 
-            plan = make_plan(suite, catalogue, prepare)
+            plan, left = make(catalogue, prepare)
         except BaseException:
             executor.close()
             raise
-        store = Store(suite.out)
+        store = Store(out)
         decisions = decide(plan.runs, store, options)
-        return cls(suite, catalogue, workers, executor, store, plan, decisions, trackers, options, slots)
+        return cls(catalogue, workers, executor, store, plan, left, decisions, trackers, options, slots)
 
     def carry_out(self, make_display: Callable[[int], AbstractContextManager[Display]]) -> list[Record]:
         """The records of all runs, in the order of the plan.

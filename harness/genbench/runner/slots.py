@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from genbench.errors import UsageError
+from genbench.plan.exchange import VisibleGpu
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,14 @@ class Slot:
         cores: the CPU cores that its threads may run on; none leaves them to the system.
         threads: how many threads it has; None leaves that to the system.
         environment: variables that its process gets on top of ours.
+        hardware: names of what a run with a budget in seconds must have for itself on this machine, also against the
+            runs of other campaigns.
     """
 
     cores: tuple[int, ...] = ()
     threads: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    hardware: tuple[str, ...] = ()
 
 
 def available_cores() -> list[int]:
@@ -30,16 +35,31 @@ def available_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def make_slots(jobs: int) -> list[Slot]:
-    """`jobs` slots that share this machine's cores out evenly; one slot alone is left to the system.
+def make_slots(jobs: int | None, gpus: Sequence[VisibleGpu] = ()) -> list[Slot]:
+    """Slots for `jobs` runs at a time on this machine: each has one of the `gpus` for itself, where there are any, and
+    its even share of the cores. One slot alone has them all, and is left to the system.
+
+    Args:
+        jobs: None for one on each GPU, or one on the CPU.
+        gpus: those that runs are to use; none for runs on the CPU.
 
     Raises:
-        UsageError: there are fewer cores than jobs.
+        UsageError: there are fewer GPUs, or cores, than jobs.
     """
-    if jobs == 1:
-        return [Slot()]
+    count = jobs or max(len(gpus), 1)
+    if gpus and count > len(gpus):
+        raise UsageError(f"--jobs {jobs} is more than the {len(gpus)} GPUs there are: runs never share one")
     cores = available_cores()
-    if jobs > len(cores):
-        raise UsageError(f"--jobs {jobs} is more than the {len(cores)} cores there are: runs never share one")
-    each = len(cores) // jobs
-    return [Slot(tuple(cores[job * each : (job + 1) * each]), each) for job in range(jobs)]
+    if count > len(cores):
+        raise UsageError(f"--jobs {count} is more than the {len(cores)} cores there are: runs never share one")
+    each = len(cores) // count
+    shares = [tuple(cores[job * each : (job + 1) * each]) for job in range(count)]
+    slots = [Slot(hardware=tuple(f"core-{core}" for core in share)) for share in shares]
+    if count > 1:
+        slots = [replace(slot, cores=share, threads=each) for slot, share in zip(slots, shares, strict=True)]
+    if gpus:
+        slots = [
+            replace(slot, environment={"CUDA_VISIBLE_DEVICES": gpu.token}, hardware=(gpu.name,))
+            for slot, gpu in zip(slots, gpus, strict=False)
+        ]
+    return slots

@@ -27,11 +27,13 @@ from genbench.plan.prepare import capabilities
 from genbench.plan.spec import RunSpec
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
+from genbench.results.lock import HeldLock
 from genbench.results.schema import CurvePoint, Status, Value
 from genbench.results.store import Store
+from genbench.runner.arithmetic import use_tf32
+from genbench.runner.clock import BudgetClock
 from genbench.runner.draft import ARTIFACTS, RESUME, Draft
 from genbench.runner.gallery import save_gallery
-from genbench.runner.lock import HeldLock
 from genbench.runner.loop import HEARTBEAT, Diverged, train
 from genbench.runner.measure import measure, measure_quickly, quick_metrics
 from genbench.runner.memory import Memory
@@ -40,6 +42,7 @@ from genbench.runner.reference_rows import reference_row
 from genbench.runner.resume import load_state, save_state
 from genbench.runner.subject import load_dataset, make_subject
 from genbench.runner.workers import OVERSTAYED
+from genbench.runner.workspace import forget_state, set_state_aside
 
 #: What torch says where the CPU's memory is used up.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
@@ -72,6 +75,8 @@ def run(connection: Connection, spec: RunSpec, out: Path, command: list[str], lo
         draft.fail(error, worker.phase)
         draft.collect_artifacts(worker.folder)
     worker.store.publish(draft.finish(status))
+    if status == "ok":
+        forget_state(worker.store, spec.key)
     connection.send({"phase": "end"})
     lock.release()
 
@@ -106,6 +111,9 @@ class _Run:
         self.command = command
         self.folder = store.workspace(spec.key)
         self.phase = "setup"
+        self.clock: BudgetClock | None = None
+        self.in_loop = 0.0
+        self.off_clock_before = 0.0
 
     def carry_out(self) -> None:
         """Set up, train, measure."""
@@ -115,10 +123,12 @@ class _Run:
         for path in spec.files:
             import_file(Path(path))
         device = torch.device(spec.device)
-        if spec.precision == "tf32":
-            torch.set_float32_matmul_precision("high")
+        use_tf32(False)
         draft.provenance |= provenance(spec, self.command)
         dataset = load_dataset(spec.dataset_target, spec.dataset_config, spec.view)
+        if dataset.fingerprint != spec.fingerprint:
+            now = f"fingerprint {dataset.fingerprint}, planned with {spec.fingerprint}"
+            raise GenbenchError(f"the data of {spec.data} is not what it was when the run was planned: {now}")
         metrics = {name: self.metric(name) for name in spec.metrics}
         budget = Budget.parse(spec.budget)
         memory = Memory(device, budget.memory_bytes)
@@ -149,29 +159,30 @@ class _Run:
         subject.model = model
         quick = quick_metrics(metrics)
         self.enter("training")
-        in_loop = time.perf_counter()
-        draft.timing["setup"] = in_loop - started
-        trained = train(
-            model,
-            subject.train,
-            subject.validation,
-            budget,
-            seed=spec.seed,
-            precision=spec.precision,
-            select=spec.select,
-            emit=self.emit,
-            quick=lambda _: measure_quickly(subject, quick),
-            keep=self.keep,
-            save=self.save,
-            saved=self.saved(),
-        )
+        self.in_loop = time.perf_counter()
+        draft.timing["setup"] = self.in_loop - started
+        try:
+            trained = train(
+                model,
+                subject.train,
+                subject.validation,
+                budget,
+                seed=spec.seed,
+                precision=spec.precision,
+                compiled=spec.compile,
+                select=spec.select,
+                emit=self.emit,
+                quick=lambda _: measure_quickly(subject, quick),
+                keep=self.keep,
+                begin=self.begin,
+                save=self.save,
+                saved=self.saved(),
+            )
+        finally:
+            self.account()
         clock = trained.clock
         draft.use(clock, memory.peak())
         draft.selected = trained.selected
-        draft.timing |= clock.timing() | {
-            "training": clock.seconds,
-            "curve": time.perf_counter() - in_loop - clock.seconds_here,
-        }
         subject.training = {
             "images_per_s": clock.images_per_s if model.batch_size is not None else None,
             "flops_per_image": trained.flops_per_image,
@@ -194,9 +205,24 @@ class _Run:
             else:
                 self.draft.unmeasured.append(found)
         save_gallery(subject, self.folder)
-        (self.folder / RESUME).unlink(missing_ok=True)
+        set_state_aside(self.store, self.spec.key)
         self.draft.collect_artifacts(self.folder)
         self.draft.timing["evaluation"] = time.perf_counter() - started
+
+    def begin(self, clock: BudgetClock) -> None:
+        """Training begins on this clock."""
+        self.clock = clock
+
+    def account(self) -> None:
+        """Take over what training took, however it ended."""
+        if self.clock is not None:
+            self.clock.break_off()
+            self.draft.timing |= self.clock.timing() | {"training": self.clock.seconds, "curve": self.off_clock()}
+
+    def off_clock(self) -> float:
+        """Seconds in the training loop that the clock did not count, also in earlier processes of this run."""
+        assert self.clock is not None  # the loop has begun
+        return self.off_clock_before + time.perf_counter() - self.in_loop - self.clock.seconds_here
 
     @property
     def identity(self) -> str:
@@ -206,7 +232,7 @@ class _Run:
     def save(self, state: dict[str, Any]) -> None:
         """Keep what training can go on from; a disk that is full costs no more than that."""
         try:
-            save_state(self.folder / RESUME, state, self.identity)
+            save_state(self.folder / RESUME, state | {"off_clock": self.off_clock()}, self.identity)
         except OSError as error:
             print(f"could not save the state at step {state['clock']['steps']}: {error}")
 
@@ -221,6 +247,7 @@ class _Run:
             print(f"starting over: {error}")
             path.unlink()
             return None
+        self.off_clock_before = state["off_clock"]
         self.draft.provenance["resumed"] = state["clock"]["steps"]
         print(f"going on after step {state['clock']['steps']}")
         return state
@@ -232,8 +259,9 @@ class _Run:
 
     def keep(self, point: CurvePoint) -> None:
         """A point of the curve: it stands in the record whatever comes, and the parent has it too."""
+        assert self.clock is not None  # as above
         self.draft.reach(point)
-        self.connection.send({"phase": "curve", "point": point.model_dump()})
+        self.connection.send({"phase": "curve", "point": point.model_dump(), "timing": self.clock.timing()})
 
     def reporter(self, metric: str) -> Callable[[float], None]:
         """Tells the parent how far a metric is, a few times a second at most."""

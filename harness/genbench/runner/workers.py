@@ -97,13 +97,14 @@ class Workers:
         there.close()
         return Worker(process, here)
 
-    def call(self, target: str, *arguments: Any, cores: Sequence[int] = (), threads: int | None = None) -> Any:
-        """The result of `target` as `function(*arguments)` in a process of its own, with these cores and threads.
+    def call(self, target: str, *arguments: Any, **share: Any) -> Any:
+        """The result of `target` as `function(*arguments)` in a process of its own, with the share of the hardware that
+        `start` takes.
 
         Raises:
             GenbenchError: the function raised one, or the process died.
         """
-        worker = self.start("genbench.runner.workers:_answer", target, arguments, cores=cores, threads=threads)
+        worker = self.start("genbench.runner.workers:_answer", target, arguments, **share)
         try:
             outcome, value = worker.connection.recv()
         except EOFError:

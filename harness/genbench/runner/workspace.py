@@ -22,7 +22,7 @@ def open_workspace(store: Store, key: str, resume: bool) -> Path:
     """
     folder = store.workspace(key)
     state = folder / RESUME
-    aside = folder.with_name(f"{key}.{RESUME}")
+    aside = _aside(store, key)
     if resume and not aside.exists():
         if state.exists():
             state.replace(aside)
@@ -37,3 +37,20 @@ def open_workspace(store: Store, key: str, resume: bool) -> Path:
         aside.replace(state)
     aside.unlink(missing_ok=True)
     return folder
+
+
+def set_state_aside(store: Store, key: str) -> None:
+    """Take the saved state out of a run's workspace, so that it is not published with the run, to where
+    `open_workspace` finds it if the run is not published after all."""
+    state = store.workspace(key) / RESUME
+    if state.exists():
+        state.replace(_aside(store, key))
+
+
+def forget_state(store: Store, key: str) -> None:
+    """Delete the state that was set aside: the run is published."""
+    _aside(store, key).unlink(missing_ok=True)
+
+
+def _aside(store: Store, key: str) -> Path:
+    return store.workspace(key).with_name(f"{key}.{RESUME}")

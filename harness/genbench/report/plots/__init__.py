@@ -1,59 +1,40 @@
-"""The plots of a comparison. Importing this brings matplotlib, pandas and seaborn."""
+"""The plots of a comparison. Importing this brings matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-import seaborn as sns
-
+from genbench.report.beyond import Beyond, Plot
 from genbench.report.layout import Table
 from genbench.report.plots.collapse import draw_collapse
-from genbench.report.plots.drawing import Palette, Plot, colours, finished, models
+from genbench.report.plots.drawing import Palette, finished
 from genbench.report.plots.fidelity import draw_fidelity
 from genbench.report.plots.likelihood import draw_likelihood
 from genbench.report.plots.quality import draw_quality
 from genbench.report.plots.separation import draw_separation
+from genbench.report.plots.style import colours, style
 
-if TYPE_CHECKING:
-    from genbench.results.schema import Record
-
-__all__ = ["Palette", "Plot", "draw_plots", "model_palette", "write_plots"]
+__all__ = ["Palette", "draw_plots", "model_palette"]
 
 
-def model_palette(tables: Iterable[Table]) -> Palette:
+def model_palette(labels: Sequence[str]) -> Palette:
     """One colour for every model's label, the same in all plots."""
-    labels = list(dict.fromkeys(row.label for table in tables for row in models(table)))
     return dict(zip(labels, colours(len(labels)), strict=True))
 
 
-def draw_plots(table: Table, records: Iterable[Record], palette: Palette) -> list[Plot]:
-    """The plots of one table for which there is data; `records` are at least those that it was built from."""
-    by_key = {record.key: record for record in records}
+def draw_plots(table: Table, more: Beyond, palette: Palette) -> list[Plot]:
+    """The plots of one table for which there is data."""
+    lines, levels = more.lines, more.levels
     drawers = {
-        "quality": lambda: draw_quality(table, by_key, palette),
+        "quality": lambda: draw_quality(table, lines, palette) if lines else None,
         "likelihood": lambda: draw_likelihood(table, palette),
         "fidelity": lambda: draw_fidelity(table, palette),
         "separation": lambda: draw_separation(table),
-        "collapse": lambda: draw_collapse(table, by_key, palette),
+        "collapse": lambda: draw_collapse(table, levels, palette) if levels else None,
     }
     plots = []
-    for name, draw in drawers.items():
-        with sns.axes_style("whitegrid"), sns.plotting_context("notebook", font_scale=0.9):
+    with style():
+        for name, draw in drawers.items():
             if (drawing := draw()) is not None:
                 plots.append(finished(drawing, table, name))
     return plots
-
-
-def write_plots(plots: Iterable[Plot], out: Path) -> list[Path]:
-    """Write the plots to `OUT/plots`; their paths."""
-    from genbench.results.store import write_atomically  # late: brings pydantic
-
-    folder = out / "plots"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for plot in plots:
-        paths.append(folder / plot.file)
-        write_atomically(paths[-1], plot.png)
-    return paths

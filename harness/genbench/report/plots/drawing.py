@@ -1,4 +1,4 @@
-"""What all plots share: colours, axes, labels, files."""
+"""What all plots share: axes, labels, files."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
+from genbench.report.beyond import Plot
 from genbench.report.layout import Cell, Column, Row, Table
+from genbench.report.plots.style import Colour
 from genbench.report.protocols import one_line
 from genbench.report.text import NOT_APPLICABLE, wrapped
 
 #: Pixels per inch of the files.
 RESOLUTION = 130
+#: Inches that are left white around a plot.
+MARGIN = 0.1
 #: Labels are wrapped at this many characters.
 LABEL_WIDTH = 30
 #: An axis is logarithmic where the largest value is more than this many times the smallest.
@@ -26,18 +32,7 @@ LOG_RATIO = 20
 GREY = "0.45"
 RED = "#b3261e"
 
-Colour = tuple[float, float, float]
 Palette = Mapping[str, Colour]
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A finished plot: its file name under `OUT/plots`, what it shows, and the PNG."""
-
-    file: str
-    title: str
-    caption: str
-    png: bytes
 
 
 @dataclass(frozen=True)
@@ -49,28 +44,23 @@ class Drawing:
     caption: str
 
 
-def colours(count: int) -> list[Colour]:
-    """Colours that the colour-blind can tell apart, as long as there are enough of them, else that most people can."""
-    for palette in ("colorblind", "tab20"):
-        safe = sns.color_palette(palette)
-        if count <= len(safe):
-            return list(safe[:count])
-    return list(sns.color_palette("husl", count))
-
-
 def finished(drawing: Drawing, table: Table, name: str) -> Plot:
     """The drawing rendered, with the file name that this plot of this table has."""
-    buffer = io.BytesIO()
+    figure, buffer = drawing.figure, io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label may be in any script
-        drawing.figure.savefig(buffer, format="png", dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
+        figure.set_dpi(RESOLUTION)
+        figure.savefig(buffer, format="png", dpi=RESOLUTION, bbox_inches=_frame(figure), facecolor="white")
     file = f"{slug(table.data)}-{slug(table.protocol_hash[:8])}-{name}.png"
     return Plot(file, drawing.title, drawing.caption, buffer.getvalue())
 
 
-def models(table: Table) -> list[Row]:
-    """The rows without those that calibrate."""
-    return [row for row in table.rows if not row.is_reference]
+def _frame(figure: Figure) -> Bbox | Literal["tight"]:
+    """The part of the figure, in inches, that holds all there is. Left to matplotlib, everything is drawn once more to
+    find it, which only an automatic layout needs."""
+    if figure.get_layout_engine() is not None:
+        return "tight"
+    return figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).padded(MARGIN)
 
 
 def column_of(table: Table, name: str) -> Column | None:
@@ -93,7 +83,7 @@ def new_axes(table: Table, height: float) -> tuple[Figure, Axes]:
 
 def name_data(ax: Axes, table: Table) -> None:
     """Say above the axes what data this is about."""
-    ax.set_title(display(table.data), loc="left", fontsize="small", color=GREY)
+    ax.set_title(display(table.data), loc="left", y=1.0, fontsize="small", color=GREY)
 
 
 def name_rows(ax: Axes, labels: Sequence[str]) -> None:
@@ -105,19 +95,8 @@ def name_rows(ax: Axes, labels: Sequence[str]) -> None:
 
 
 def legend_outside(ax: Axes, title: str | None = None, markerscale: float = 1) -> None:
-    """Move the legend to the right of the axes, where it hides nothing. Not by seaborn's `move_legend`: matplotlib's
-    `Artist.properties`, which that calls, keeps every figure for good (`ArtistInspector.is_alias` is cached)."""
-    old = ax.get_legend()
-    assert old is not None
-    ax.legend(
-        [handle for handle in old.legend_handles if handle is not None],
-        [text.get_text() for text in old.get_texts()],
-        loc="center left",
-        bbox_to_anchor=(1.02, 0.5),
-        title=title,
-        frameon=False,
-        markerscale=markerscale,
-    )
+    """A legend to the right of the axes, where it hides nothing."""
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=title, frameon=False, markerscale=markerscale)
 
 
 def row_height(rows: Sequence[Row], lines: int = 1) -> float:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
 
-from genbench.report.layout import REAL, Cell, Table
+from genbench.report.layout import REAL, Cell, Table, models
 from genbench.report.plots.drawing import (
     GREY,
     LOG_RATIO,
@@ -19,13 +18,15 @@ from genbench.report.plots.drawing import (
     display,
     error_bar,
     legend_outside,
-    models,
     new_axes,
 )
+from genbench.report.plots.style import markers
 from genbench.report.text import ARROWS, FLAGGED
 
 #: Over a range narrower than this ratio, a logarithmic axis would have hardly a tick.
 FEW_TICKS = 3
+#: Square points that a marker covers, and points of its edge.
+SIZE, EDGE = 110, 0.84
 #: Over a range wider than this ratio, a tick at every power of ten is enough.
 MANY_TICKS = 100
 
@@ -43,9 +44,9 @@ def draw_fidelity(table: Table, palette: Palette) -> Drawing | None:
     x, y = _values(speeds), _values(fids)
     bars: dict[str, Any] = {"fmt": "none", "ecolor": GREY, "elinewidth": 1, "capsize": 2, "alpha": 0.6, "zorder": 2}
     ax.errorbar(x, y, xerr=error_bar(speeds), yerr=error_bar(fids), **bars)
-    labels = [display(row.label) for row in rows]
-    colours = {display(row.label): palette[row.label] for row in rows}
-    sns.scatterplot(x=x, y=y, hue=labels, style=labels, palette=colours, s=110, ax=ax, zorder=3)
+    for row, at_x, at_y, marker in zip(rows, x, y, markers(len(rows)), strict=True):
+        look = {"marker": marker, "color": palette[row.label], "edgecolor": "white", "linewidth": EDGE}
+        ax.scatter(at_x, at_y, SIZE, label=display(row.label), zorder=3, **look)
     legend_outside(ax)
     flagged = [(cell, at) for cell, at in zip(fids, zip(x, y, strict=True), strict=True) if cell.flags]
     for _, at in flagged:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from genbench.report.beyond import Plot
 from genbench.report.layout import Table
-from genbench.report.plots.drawing import Colour, Drawing, Plot, colours, display, finished
+from genbench.report.plots.drawing import Drawing, display, finished
+from genbench.report.plots.style import Colour, colours, style
 
 #: The model whose codes are PCA's.
 PCA = "pca"
@@ -64,7 +65,7 @@ def latents(models: Sequence[Codes]) -> Figure:
     columns = -(-len(panels) // rows)
     titles = [_title(codes) for codes in panels]
     lines = max(title.count("\n") + 1 for title in titles)
-    with sns.axes_style("white"), sns.plotting_context("notebook", font_scale=0.8):
+    with style(grid=False, scale=0.8):
         figure = Figure(figsize=(SIDE * columns, (SIDE + 0.19 * lines) * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, codes, title in zip(axes, panels, titles, strict=False):

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from genbench.report.layout import Cell, Column, Kind, Row, Table
+from genbench.report.layout import Cell, Column, Kind, Row, Table, models
 from genbench.report.plots.drawing import (
     GREY,
-    Colour,
     Drawing,
     Palette,
     column_of,
     display,
     draw_gap,
     error_bar,
-    models,
     name_rows,
     new_axes,
     row_height,
 )
+from genbench.report.plots.style import Colour
 from genbench.report.text import header, number_text
 
 #: The first of these that any model has is shown, with the same by annealed importance sampling (AIS).
@@ -119,33 +117,21 @@ def _other_side(row: Row, by_ais: Column | None) -> Cell:
 
 def _draw_bars(ax: Axes, bars: Sequence[_Bar], column: Column, colours: Sequence[Colour]) -> None:
     """Horizontal bars with intervals; a gap says why there is neither a bar nor a bound."""
-    labels = [display(bar.row.label) for bar in bars]
-    sns.barplot(
-        y=labels,
-        x=[np.nan if bar.own.value is None else bar.own.value for bar in bars],
-        hue=labels,
-        order=labels,
-        hue_order=labels,
-        palette=list(colours),
-        saturation=1,
-        legend=False,
-        errorbar=None,
-        width=0.7,
-        ax=ax,
-    )
+    values = [np.nan if bar.own.value is None else bar.own.value for bar in bars]
+    ax.barh(range(len(bars)), values, 0.7, color=colours)
+    _draw_errors(ax, range(len(bars)), [bar.own for bar in bars])
     for position, bar in enumerate(bars):
-        if bar.own.value is not None:
-            _draw_error(ax, position, bar.own)
-        elif bar.ais.value is None:
+        if bar.own.value is None and bar.ais.value is None:
             draw_gap(ax, position, bar.ais if bar.own.state == "absent" else bar.own)
-    name_rows(ax, labels)
+    name_rows(ax, [display(bar.row.label) for bar in bars])
 
 
-def _draw_error(ax: Axes, position: float, cell: Cell) -> None:
-    if cell.value is not None and cell.ends is not None:
-        ax.errorbar(
-            cell.value, position, xerr=error_bar([cell]), fmt="none", ecolor="0.2", elinewidth=1.2, capsize=3, zorder=4
-        )
+def _draw_errors(ax: Axes, positions: Iterable[float], cells: Iterable[Cell]) -> None:
+    found = [(cell.value, at, cell) for at, cell in zip(positions, cells, strict=True) if cell.value is not None]
+    known = [(value, at, cell) for value, at, cell in found if cell.ends is not None]
+    bars = error_bar([cell for _, _, cell in known])
+    look: dict[str, Any] = {"fmt": "none", "ecolor": "0.2", "elinewidth": 1.2, "capsize": 3, "zorder": 4}
+    ax.errorbar([value for value, _, _ in known], [at for _, at, _ in known], xerr=bars, **look)
 
 
 def _draw_ais(ax: Axes, position: int, bar: _Bar) -> None:
@@ -153,11 +139,10 @@ def _draw_ais(ax: Axes, position: int, bar: _Bar) -> None:
     if bar.ais.value is None or bar.ais.kind is None:
         return
     at = position if bar.own.value is None else position + 0.2
-    _draw_error(ax, at, bar.ais)
+    _draw_errors(ax, [at, at], [bar.ais, bar.other])
     if bar.other.value is None:
         ax.plot(bar.ais.value, at, **_pointer(bar.ais.kind))
     else:
-        _draw_error(ax, at, bar.other)
         ax.plot([bar.ais.value, bar.other.value], [at, at], **_BRACKET)
 
 

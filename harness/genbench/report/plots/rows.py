@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from genbench.report.beyond import Plot
 from genbench.report.layout import Table
-from genbench.report.plots.drawing import Drawing, Plot, display, finished
+from genbench.report.plots.drawing import Drawing, display, finished
 
 #: Inches of one image, and of the labels beside the rows.
 SIDE, LABELS = 0.5, 2.2

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genbench.report.layout import Column, Row, Table
+from genbench.report.layout import Column, Row, Table, models
 from genbench.report.plots.drawing import (
     Drawing,
-    colours,
     column_of,
     display,
     draw_gap,
     error_bar,
     legend_outside,
-    models,
     name_data,
     name_rows,
     row_height,
     value_of,
 )
+from genbench.report.plots.style import colours
 from genbench.report.text import number_text
 
 #: What is drawn: its name, its column, and that of its difference to PCA.
@@ -32,7 +29,10 @@ SCORES = (
     ("kNN accuracy", "knn_accuracy", "knn_vs_pca"),
     ("linear probe accuracy", "probe_accuracy", "probe_vs_pca"),
 )
-COLOURS = {"its code": colours(1)[0], "PCA": (0.72, 0.72, 0.72)}
+#: What the bars are, with their colours.
+CODE, PCA = ("its code", colours(1)[0]), ("PCA", (0.72, 0.72, 0.72))
+#: Of a pair of bars, how thick each is, and how far its middle is from that of the pair.
+HEIGHT, ASIDE = 0.4, 0.2
 
 
 def draw_separation(table: Table) -> Drawing | None:
@@ -53,9 +53,8 @@ def draw_separation(table: Table) -> Drawing | None:
         ax.set(xlim=(0, 1), xlabel=title)
         if ax is panels[-1]:
             legend_outside(ax)
-        else:
-            ax.get_legend().remove()
     name_data(panels[0], table)
+    name_rows(panels[0], [display(row.label) for row in rows])  # and with them those of the others
     return Drawing(
         figure,
         "Separation of the classes: codes and PCA",
@@ -65,28 +64,19 @@ def draw_separation(table: Table) -> Drawing | None:
 
 
 def _pairs(ax: Axes, rows: Sequence[Row], own: Column, gain: Column) -> None:
-    labels = [display(row.label) for row in rows]
     codes = np.array([value_of(row, own) for row in rows], dtype=float)
     gains = np.array([value_of(row, gain) for row in rows], dtype=float)
-    bars = pd.DataFrame({"its code": codes, "PCA": codes - gains, "model": labels})
-    sns.barplot(
-        bars.melt("model", var_name="representation", value_name="accuracy"),
-        y="model",
-        x="accuracy",
-        hue="representation",
-        order=labels,
-        palette=COLOURS,
-        errorbar=None,
-        saturation=1,
-        ax=ax,
-    )
+    positions = np.arange(len(rows))
+    for (name, colour), numbers, aside in ((CODE, codes, -ASIDE), (PCA, codes - gains, ASIDE)):
+        ax.barh(positions + aside, numbers, HEIGHT, color=colour, label=name)
+    known = ~np.isnan(codes)
+    bars = error_bar([row.cells[own.name] for row in rows])
+    ax.errorbar(codes[known], positions[known] - ASIDE, xerr=bars, fmt="none", ecolor="0.2", elinewidth=1)
     for position, row in enumerate(rows):
         cell, difference = row.cells[own.name], row.cells[gain.name]
         if cell.value is None:
             draw_gap(ax, position, cell)
-            continue
-        ax.errorbar(cell.value, position - 0.2, xerr=error_bar([cell]), fmt="none", ecolor="0.2", elinewidth=1)
-        if difference.value is not None:
+        elif difference.value is not None:
             text = f"difference: {number_text(difference, gain)}"
-            ax.text(0.02, position + 0.2, text, va="center", fontsize="x-small", color="0.2")
-    name_rows(ax, labels)
+            ax.text(0.02, position + ASIDE, text, va="center", fontsize="x-small", color="0.2")
+    ax.grid(visible=False, axis="y")

@@ -20,12 +20,13 @@ class HeldLock:
         self.descriptor = descriptor
 
     @classmethod
-    def take(cls, path: Path) -> HeldLock | None:
-        """The lock on the file at `path`, which is made where there is none; None if somebody else holds it."""
+    def take(cls, path: Path, *, shared: bool = False) -> HeldLock | None:
+        """The lock on the file at `path`, which is made where there is none; None if somebody else holds it, or for a
+        `shared` one if somebody holds it who does not share."""
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None

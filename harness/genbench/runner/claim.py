@@ -1,0 +1,48 @@
+"""Who has which hardware of this machine: runs under a budget in seconds have theirs for themselves, also against the
+runs of other campaigns."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from genbench.results.lock import HeldLock
+
+
+class Claim:
+    """Hardware that a run uses, for as long as this process lives or until it is released."""
+
+    def __init__(self, locks: list[HeldLock]) -> None:
+        self._locks = locks
+
+    @classmethod
+    def take(cls, hardware: Iterable[str], *, shared: bool) -> Claim | None:
+        """A claim on all of this hardware, or None if some of it is claimed by a run that does not share, or by any
+        run if this one does not.
+
+        Where locks can't be kept nothing is claimed, and a run that is slowed down only says so in its record. Other
+        users' runs, and those in containers of their own, are not known either.
+        """
+        claim = cls([])
+        for name in hardware:
+            try:
+                lock = HeldLock.take(folder() / name, shared=shared)
+            except OSError:
+                continue
+            if lock is None:
+                claim.release()
+                return None
+            claim._locks.append(lock)
+        return claim
+
+    def release(self) -> None:
+        """Others may have it."""
+        while self._locks:
+            self._locks.pop().release()
+
+
+def folder() -> Path:
+    """Where this user's claims on this machine are."""
+    return Path(tempfile.gettempdir()) / f"genbench-hardware-{os.getuid()}"

@@ -1,0 +1,187 @@
+"""Which hardware a run gets, and that a budget in seconds shares none with anybody."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from campaigns import gone, records
+
+from genbench.cli import main
+from genbench.errors import UsageError
+from genbench.plan.environment import visible_gpus
+from genbench.plan.exchange import VisibleGpu
+from genbench.runner import claim, slots
+from genbench.runner.claim import Claim
+from genbench.runner.slots import make_slots
+
+FAKES = str(Path(__file__).parent / "fakes.py")
+GPUS = [VisibleGpu("3", "gpu-a"), VisibleGpu("5", "gpu-b")]
+
+
+def arguments(models, out, budget):
+    options = ["--metrics", "reconstruction", "--device", "cpu", "-p", FAKES]
+    return ["run", "--models", models, "--budget", budget, "--out", str(out), *options]
+
+
+@pytest.fixture
+def four_cores(monkeypatch):
+    monkeypatch.setattr(slots, "available_cores", lambda: [2, 3, 6, 7])
+
+
+@pytest.fixture
+def unclaimed(tmp_path, monkeypatch):
+    """Claims of this machine that nobody else makes."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(claim, "folder", lambda: tmp_path / "claims")
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Makes torch see GPUs of these makes."""
+
+    def see(*names):
+        properties = [SimpleNamespace(name=name, uuid=f"u{index}") for index, name in enumerate(names)]
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", properties.__getitem__)
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return see
+
+
+def test_one_job_on_the_cpu_has_it_whole(four_cores):
+    (slot,) = make_slots(None)
+    assert (slot.cores, slot.threads, slot.environment) == ((), None, {})
+    assert slot.hardware == ("core-2", "core-3", "core-6", "core-7")
+
+
+def test_jobs_share_the_cores_out(four_cores):
+    assert [(slot.cores, slot.threads) for slot in make_slots(2)] == [((2, 3), 2), ((6, 7), 2)]
+    assert [slot.hardware for slot in make_slots(3)] == [("core-2",), ("core-3",), ("core-6",)]
+    with pytest.raises(UsageError, match="--jobs 5 is more than the 4 cores there are"):
+        make_slots(5)
+
+
+def test_every_gpu_has_a_run_and_every_run_sees_one(four_cores):
+    first, second = make_slots(None, GPUS)
+    assert (first.environment, first.hardware) == ({"CUDA_VISIBLE_DEVICES": "3"}, ("gpu-a",))
+    assert (second.environment, second.hardware) == ({"CUDA_VISIBLE_DEVICES": "5"}, ("gpu-b",))
+    assert (first.cores, second.cores) == ((2, 3), (6, 7))
+    (alone,) = make_slots(1, GPUS)
+    assert (alone.environment, alone.cores) == ({"CUDA_VISIBLE_DEVICES": "3"}, ())
+    with pytest.raises(UsageError, match="--jobs 3 is more than the 2 GPUs there are"):
+        make_slots(3, GPUS)
+
+
+def test_cuda_is_all_gpus_of_one_make(gpus):
+    gpus("H200", "H200", "T4")
+    both = [VisibleGpu("0", "gpu-u0"), VisibleGpu("1", "gpu-u1")]
+    assert visible_gpus("cuda") == visible_gpus("auto") == both
+    assert visible_gpus("cuda:2") == [VisibleGpu("2", "gpu-u2")]
+    assert visible_gpus("cpu") == []
+    with pytest.raises(UsageError, match="no device cuda:3: it goes up to cuda:2"):
+        visible_gpus("cuda:3")
+
+
+def test_gpus_are_called_what_they_are_called_outside(gpus, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7, GPU-abc")
+    gpus("H200", "H200")
+    assert [gpu.token for gpu in visible_gpus("cuda")] == ["7", "GPU-abc"]
+    assert visible_gpus("cuda:1") == [VisibleGpu("GPU-abc", "gpu-u1")]
+
+
+def test_without_a_gpu_auto_is_the_cpu_and_cuda_an_error(gpus):
+    gpus()
+    assert visible_gpus("auto") == []
+    with pytest.raises(UsageError, match="no device cuda: this machine has no CUDA device"):
+        visible_gpus("cuda")
+
+
+def test_runs_on_two_gpus_are_under_way_at_a_time_and_each_sees_its_own(tmp_path, monkeypatch):
+    """As on a machine with two GPUs, but that the models compute on the CPU."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    monkeypatch.setenv("GENBENCH_TEST", str(tmp_path))
+    monkeypatch.setattr("genbench.runner.local.make_slots", lambda jobs, gpus: make_slots(jobs, GPUS))
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as end:
+        main(arguments("meets,meets[width=2]", out, "5steps"))
+    assert end.value.code == 0
+    assert len(records(out)) == 2
+    logs = [path.read_text() for path in out.glob("runs/*/log.txt")]
+    assert sorted(re.search("sees GPU (.*)", log)[1] for log in logs) == ["3", "5"]
+
+
+def test_what_is_claimed_is_not_claimed_again_unless_both_share(unclaimed):
+    alone = Claim.take(["core-0", "core-1"], shared=False)
+    assert Claim.take(["core-1", "core-2"], shared=False) is None
+    assert Claim.take(["core-1"], shared=True) is None
+    elsewhere = Claim.take(["core-2"], shared=False)  # what was claimed in vain is free
+    alone.release()
+    elsewhere.release()
+    one, other = Claim.take(["core-1"], shared=True), Claim.take(["core-1", "core-2"], shared=True)
+    assert Claim.take(["core-2"], shared=False) is None
+    other.release()
+    assert Claim.take(["core-1"], shared=False) is None
+    one.release()
+    assert Claim.take(["core-1"], shared=False) is not None
+
+
+def test_nothing_is_claimed_where_no_lock_can_be_kept(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(claim, "folder", lambda: tmp_path / "file" / "claims")
+    assert Claim.take(["core-0"], shared=False) is not None
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts a campaign in a process of its own."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    started = []
+
+    def start(name, budget):
+        command = [sys.executable, "-c", "from genbench.cli import main; main()"]
+        options = arguments("steady", tmp_path / name, budget)
+        process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    gone(tmp_path)
+
+
+def test_two_campaigns_with_budgets_in_seconds_take_turns(start):
+    both = [start(name, "2s") for name in "ab"]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    waited = ["waiting for another genbench to finish with core-" in text for text in said]
+    assert sorted(waited) == [False, True]
+
+
+def test_campaigns_with_budgets_in_steps_do_not_wait_for_each_other(start):
+    both = [start(name, "100steps") for name in "ab"]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert not any("waiting" in text for text in said)
+
+
+def test_hardware_is_free_when_its_campaign_was_killed(start, tmp_path):
+    killed = start("a", "600s")
+    deadline = time.monotonic() + 60
+    while not any((tmp_path / "a" / "work").glob("*/log.txt")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+    after = start("b", "1s")
+    said = after.communicate(timeout=120)[1]
+    assert after.returncode == 0, said
