@@ -21,7 +21,7 @@ def cells(record, models, column="bits_per_dim"):
 
 
 def single(value: float, stderr: float | None, kind="exact") -> Cell:
-    return Cell("value", value, None if stderr is None else 1.96 * stderr, kind, 1, {0: value})
+    return Cell("value", value, None if stderr is None else 1.96 * stderr, kind, 1, (0,), (value,))
 
 
 def test_differences_on_shared_seeds_are_paired(record):
@@ -190,7 +190,7 @@ def test_rank_intervals_cover_at_once_and_single_pairs_would_not(truth):
     for _ in range(draws):
         noise = rng.normal(0, 0.5, 4)
         values = [mine + noise + rng.normal(0, 0.05, 4) for mine in truth]
-        models = [Cell("value", float(v.mean()), 0.1, "exact", 4, dict(enumerate(v.tolist()))) for v in values]
+        models = [Cell("value", float(v.mean()), 0.1, "exact", 4, (0, 1, 2, 3), v.tolist()) for v in values]
         found = rank_intervals(models, "lower")
         covered += all(
             low <= first and last <= high for (low, high), first, last in zip(found, best, worst, strict=True)

@@ -5,6 +5,7 @@ import io
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from genbench.report import beyond as beyond_tables
@@ -12,6 +13,7 @@ from genbench.report.beyond import beyond, quality_lines
 from genbench.report.layout import models
 from genbench.report.page import write_plots
 from genbench.report.plots import draw_plots, model_palette
+from genbench.report.plots.drawing import leave_out_minor_ticks
 from genbench.report.plots.fidelity import draw_fidelity
 from genbench.report.plots.likelihood import draw_likelihood
 from genbench.report.plots.quality import draw_quality
@@ -112,6 +114,16 @@ def test_quality_has_a_line_per_run_and_cuts_what_flattens_it(records):
     assert ax.get_xlabel() == "training time spent (s)"
     assert 6 < ax.get_ylim()[1] < 30
     assert "dcgan (diverged)" in texts(figure)
+
+
+@pytest.mark.parametrize(("last", "labelled"), [(5.0, True), (50.0, False)])
+def test_a_long_logarithmic_axis_has_no_minor_ticks_and_a_short_one_labels_them(last, labelled):
+    ax = Figure().subplots()
+    ax.plot([1.0, last], [0.0, 1.0])
+    ax.set_xscale("log")
+    leave_out_minor_ticks(ax.xaxis)
+
+    assert any(label.get_text() for label in ax.xaxis.get_ticklabels(minor=True)) == labelled
 
 
 def test_separation_puts_pca_beside_the_code(records):

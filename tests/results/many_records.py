@@ -51,12 +51,11 @@ def _variant(record: Record, model: int, dataset: int, seed: int, noise: np.rand
             "protocol_hash": protocol_hash,
             "metrics": [_another(value, protocol_hash, noise) for value in record.metrics],
             "curve": [
-                point.model_copy(
-                    update={
-                        "seconds": _shaken(point.seconds, noise),
-                        "scalars": {name: _shaken(value, noise) for name, value in point.scalars.items()},
-                        "metrics": {name: _shaken(value, noise) for name, value in point.metrics.items()},
-                    }
+                replace(
+                    point,
+                    seconds=_shaken(point.seconds, noise),
+                    scalars={name: _shaken(value, noise) for name, value in point.scalars.items()},
+                    metrics={name: _shaken(value, noise) for name, value in point.metrics.items()},
                 )
                 for point in record.curve
             ],

@@ -59,6 +59,17 @@ def test_a_few_records_are_read_without_other_processes(many):
         assert map_ is map
 
 
+@pytest.mark.parametrize("workers", [False, True])
+def test_what_is_done_meanwhile_is_done_in_this_process_and_once(many, workers, request):
+    if workers:
+        request.getfixturevalue("parallel")
+    paths, done = Store(many).paths(), []
+    with processes(len(paths)) as map_:
+        found, _ = gather(by_protocol(paths, map_), len, map_, meanwhile=lambda: done.append(os.getpid()))
+    assert done == [os.getpid()]
+    assert sum(found) == 30
+
+
 def die(_):
     os._exit(1)
 

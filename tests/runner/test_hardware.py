@@ -159,7 +159,7 @@ def start(tmp_path, monkeypatch):
     gone(tmp_path)
 
 
-def test_two_campaigns_with_budgets_in_seconds_take_turns(start):
+def test_of_two_campaigns_with_budgets_in_seconds_one_waits(start):
     both = [start(name, "2s") for name in "ab"]
     said = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0]

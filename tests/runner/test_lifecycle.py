@@ -104,7 +104,7 @@ def test_points_of_the_curve_are_reported_as_they_are_measured(executor, tmp_pat
     assert end.value.code == 0
     events = [json.loads(line) for line in said.read_text().splitlines()]
     found = records(tmp_path / "out")["fine"]
-    points = [CurvePoint.model_validate(event["point"]) for event in events if event["phase"] == "curve"]
+    points = [CurvePoint(**event["point"]) for event in events if event["phase"] == "curve"]
     assert points == found.curve
     assert points[-1].metrics.keys() == {"reconstruction_mse"}
     assert all(event["timing"]["cpu_seconds"] > 0 for event in events if event["phase"] == "curve")

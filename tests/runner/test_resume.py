@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def train(name, dataset, folder=None, saved=None):
 
 
 def timeless(curve):
-    return [point.model_copy(update={"seconds": 0.0}) for point in curve]
+    return [replace(point, seconds=0.0) for point in curve]
 
 
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - CLOSED_FORM))

@@ -1,6 +1,7 @@
 """What the tests of whole campaigns share."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from genbench.results.store import Store
@@ -15,7 +16,7 @@ def records(out):
 
 def numbers(record):
     """All that a run under a steps budget says of its model."""
-    return record.metrics, [point.model_copy(update={"seconds": 0.0}) for point in record.curve], record.selected
+    return record.metrics, [replace(point, seconds=0.0) for point in record.curve], record.selected
 
 
 def processes_mentioning(text):

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import pytest
 
 from genbench.plan.spec import RunSpec
@@ -72,7 +74,7 @@ def make_point():
             objective=objective,
             metrics={"bits_per_dim": bits},
         )
-        return {"phase": "curve", "point": point.model_dump(), "timing": {"cpu_seconds": 0.1}}
+        return {"phase": "curve", "point": asdict(point), "timing": {"cpu_seconds": 0.1}}
 
     return make
 

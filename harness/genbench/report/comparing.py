@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from operator import sub
@@ -53,7 +53,7 @@ def difference(one: Cell, other: Cell) -> Difference:
     assert one.value is not None
     assert other.value is not None
     kind = _kind(one, other)
-    gaps = _gaps(one.by_seed, other.by_seed)
+    gaps = _gaps(one, other)
     if gaps and not agree(gaps, max(abs(one.value), abs(other.value))):
         value = mean(gaps)
         interval = t_interval(gaps, value)
@@ -65,11 +65,12 @@ def difference(one: Cell, other: Cell) -> Difference:
     return Difference(value, interval, kind, 0, two_sided_p(value, interval))
 
 
-def _gaps(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+def _gaps(one: Cell, other: Cell) -> list[float]:
     """The differences on the seeds that both have."""
-    if list(one) == list(other):  # nearly always, and there may be very many
-        return list(map(sub, one.values(), other.values()))
-    return [value - other[seed] for seed, value in one.items() if seed in other]
+    if one.seeds == other.seeds:  # nearly always, and there may be very many
+        return list(map(sub, one.numbers, other.numbers))
+    known = dict(zip(other.seeds, other.numbers, strict=True))
+    return [number - known[seed] for seed, number in zip(one.seeds, one.numbers, strict=True) if seed in known]
 
 
 def rank_intervals(cells: Sequence[Cell], better: Better) -> list[tuple[int, int]]:

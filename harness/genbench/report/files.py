@@ -27,12 +27,12 @@ def write_all(out: Path, warn: Callable[[Sequence[Skipped]], None] | None = None
     from genbench.report.page import section, together, write_page  # late: brings jinja2
 
     paths = Store(out).paths()
+    draws = partial(importlib.import_module, "genbench.report.plots")  # takes a second: once, for all that draw
     with processes(len(paths)) as map_:
-        found, skipped = gather(by_protocol(paths, map_), partial(section, out=out), map_)
+        found, skipped = gather(by_protocol(paths, map_), partial(section, out=out), map_, meanwhile=draws)
     sections = together(found)
     if warn is not None:
         warn(skipped)
     tables = write_tables([section.table for section in sections], out)
-    importlib.import_module("genbench.report.plots")  # once for all processes that draw
     with processes(len(paths)) as map_:
         return [*tables, *write_page(sections, skipped, out, map_)]

@@ -66,7 +66,8 @@ class Cell:
         ends: where that interval ends: a value's own need not be symmetric about it.
         kind: that of all seeds, or `estimate` where they are of different kinds.
         n: number of seeds that have a value.
-        by_seed: the value of each.
+        seeds, numbers: the seeds that have a value, in order, and the value of each. Not a dict, which takes five times
+            the room: a report of many runs has very many of them.
         protocols: hashes of all that must agree before the value may be compared; one, but for uneven seeds.
         flags: what a reader must know before believing the value, each in a few words.
         best: no comparable model is better.
@@ -83,7 +84,8 @@ class Cell:
     ends: tuple[float, float] | None = field(default=None, kw_only=True)
     kind: Kind | None = None
     n: int = 0
-    by_seed: Mapping[int, float] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    numbers: Sequence[float] = ()
     protocols: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     best: bool = False
@@ -96,7 +98,7 @@ class Cell:
     @property
     def varies(self) -> bool:
         """Whether its seeds differ, so that its interval is one over seeds."""
-        return self.n > 1 and not agree(list(self.by_seed.values()))
+        return self.n > 1 and not agree(self.numbers)
 
 
 @dataclass(frozen=True)

@@ -114,10 +114,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Finished:
-    """A section as HTML, with all its plots."""
+    """A section as HTML, with its plots in it, and the files of these."""
 
     html: str
-    plots: list[Plot]
+    plots: list[Path]
 
 
 def write_report(records: Iterable[Record], skipped: Sequence[Skipped], out: Path) -> list[Path]:
@@ -163,11 +163,10 @@ def write_page(sections: Sequence[Section], skipped: Sequence[Skipped], out: Pat
 
     rows = [row for section in sections for row in section.table.rows]
     labels = list(dict.fromkeys(row.label for row in rows if not row.is_reference))
-    finished = list(map_(partial(_finished, labels), enumerate(sections, 1)))
-    paths = write_plots([plot for section in finished for plot in section.plots], out)
+    finished = list(map_(partial(_finished, labels, out), enumerate(sections, 1)))
     page = out / "report.html"
     write_atomically(page, _render(sections, [section.html for section in finished], skipped, out))
-    return [*paths, page]
+    return [*(path for section in finished for path in section.plots), page]
 
 
 def write_plots(plots: Iterable[Plot], out: Path) -> list[Path]:
@@ -183,8 +182,8 @@ def write_plots(plots: Iterable[Plot], out: Path) -> list[Path]:
     return paths
 
 
-def _finished(labels: Sequence[str], numbered: tuple[int, Section]) -> Finished:
-    """The section of this number, in a report of models with these labels."""
+def _finished(labels: Sequence[str], out: Path, numbered: tuple[int, Section]) -> Finished:
+    """The section of this number, in a report of models with these labels; its plots are written."""
     from genbench.report.plots import draw_plots, model_palette  # late: brings matplotlib
 
     number, section = numbered
@@ -205,7 +204,7 @@ def _finished(labels: Sequence[str], numbered: tuple[int, Section]) -> Finished:
             most_values=VALUES,
         )
     )
-    return Finished(html, [*plots, *section.side_by_side])
+    return Finished(html, write_plots([*plots, *section.side_by_side], out))
 
 
 def tables_to_html(tables: Sequence[Table]) -> str:
@@ -219,21 +218,33 @@ def _embedded(plot: Plot) -> Picture:
 
 def _side_by_side(table: Table, records: Mapping[str, Record], out: Path) -> list[Plot]:
     """Codes of all models in one figure; the same test images, and the same noisy ones, as each gives them back."""
-    from genbench.report.plots.latents import Codes, draw_latents
-    from genbench.report.plots.rows import draw_rows
-
-    scatters: list[Codes] = []
+    scatters: list[tuple[str, Record, dict[str, Any]]] = []
     images: list[tuple[str, dict[str, Any]]] = []
     for row in table.rows:
         record = _first_ok(row, records)
         if record is None:
             continue
         if (arrays := codes(record, out)) is not None:
-            scatters.append(Codes(row.label, record.spec.model, arrays, _code_dimension(record)))
+            scatters.append((row.label, record, arrays))
         left = rows_of_images(record, out)
         if left is not None and (not images or left["x"].shape == images[0][1]["x"].shape):
             images.append((row.label, left))
-    plots = [draw_latents(table, scatters)] if scatters else []
+    return _draw_side_by_side(table, scatters, images) if scatters or images else []
+
+
+def _draw_side_by_side(
+    table: Table, scatters: Sequence[tuple[str, Record, dict[str, Any]]], images: Sequence[tuple[str, dict[str, Any]]]
+) -> list[Plot]:
+    """The plots of codes and of images that there are, by the labels of their models."""
+    from genbench.report.plots.latents import Codes, draw_latents  # late: brings matplotlib
+    from genbench.report.plots.rows import draw_rows
+
+    plots = []
+    if scatters:
+        panels = [
+            Codes(label, record.spec.model, arrays, _code_dimension(record)) for label, record, arrays in scatters
+        ]
+        plots.append(draw_latents(table, panels))
     if images:
         given = images[0][1]
         reconstructed = [("original", given["x"]), *((label, left["reconstructed"]) for label, left in images)]

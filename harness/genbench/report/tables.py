@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -253,6 +254,7 @@ def _cell(
 
 def _aggregate(seeds: Sequence[tuple[int, Value]]) -> Cell:
     values = [value for _, value in seeds]
+    by_seed = {seed: value.value for seed, value in seeds}
     numbers = [value.value for value in values]
     kinds = {value.kind for value in values}
     ends = _ends(values)
@@ -263,7 +265,8 @@ def _aggregate(seeds: Sequence[tuple[int, Value]]) -> Cell:
         ends=ends,
         kind=kinds.pop() if len(kinds) == 1 else "estimate",
         n=len(numbers),
-        by_seed={seed: value.value for seed, value in seeds},
+        seeds=tuple(by_seed),
+        numbers=array("d", by_seed.values()),
         protocols=_distinct_lines(value.protocol for value in values),
         flags=_distinct_lines(flag for value in values for flag in value.flags),
     )

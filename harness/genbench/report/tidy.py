@@ -80,7 +80,7 @@ def _standings(table: Table, found: Standings | None) -> dict[str, Any]:
     return _head(table) | {
         "column": _about(found.column),
         "models": [
-            {"label": row.label, "model": row.model, "family": row.family, "keys": row.keys} | asdict(row.cells[name])
+            {"label": row.label, "model": row.model, "family": row.family, "keys": row.keys} | _cell(row.cells[name])
             for row in found.rows
         ],
         "differences": [
@@ -98,6 +98,12 @@ def _about(column: Column) -> dict[str, Any]:
     return {name: getattr(column, name) for name in ("name", "metric", "unit", "better", "comparable", "differs")}
 
 
+def _cell(cell: Cell) -> dict[str, Any]:
+    """The cell's fields, but its numbers `by_seed`."""
+    by_seed = {"by_seed": dict(zip(cell.seeds, cell.numbers, strict=True))}
+    return {name: value for name, value in asdict(cell).items() if name not in ("seeds", "numbers")} | by_seed
+
+
 def _document(table: Table) -> dict[str, Any]:
     return _head(table) | {
         "protocol": dict(table.protocol),
@@ -109,7 +115,7 @@ def _document(table: Table) -> dict[str, Any]:
                 "family": row.family,
                 "keys": row.keys,
                 "statuses": dict(row.statuses),
-                "cells": {column.name: asdict(row.cells[column.name]) for column in table.columns},
+                "cells": {column.name: _cell(row.cells[column.name]) for column in table.columns},
             }
             for row in table.rows
         ],

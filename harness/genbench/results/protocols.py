@@ -3,10 +3,12 @@ processes as that takes."""
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -53,14 +55,14 @@ def by_protocol(paths: Sequence[Path], map_: Map = map) -> dict[str, list[Path]]
 def processes(records: int) -> Iterator[Map]:
     """A `map` for so many records, in processes of its own if that is worth it.
 
-    They are forks of this one, which should not hold much by then.
+    They are forks of this one, which should not hold much by then. Only on Linux, where a fork is a safe thing to do.
     """
-    count = min(PROCESSES, len(os.sched_getaffinity(0)))
+    count = min(PROCESSES, len(os.sched_getaffinity(0))) if sys.platform == "linux" else 1
     if count < 2 or records < MANY or multiprocessing.current_process().daemon:
         yield map
         return
     try:
-        with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _end_with_parent) as pool:
+        with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin) as pool:
             try:
                 yield pool.map
             except BaseException:
@@ -71,7 +73,10 @@ def processes(records: int) -> Iterator[Map]:
 
 
 def gather(
-    work: Mapping[str, Sequence[Path]], function: Callable[[list[Record]], B], map_: Map = map
+    work: Mapping[str, Sequence[Path]],
+    function: Callable[[list[Record]], B],
+    map_: Map = map,
+    meanwhile: Callable[[], object] | None = None,
 ) -> tuple[list[B], list[Skipped]]:
     """What the function makes of all records of each protocol, and what can't be read.
 
@@ -79,18 +84,24 @@ def gather(
         work: as `by_protocol` gives it.
         function: called with at least one record.
         map_: as `processes` gives it.
+        meanwhile: called while other processes are at work, or before this one is.
     """
+    found = map_(partial(_without_collection, function), work.items())
+    if meanwhile is not None:
+        meanwhile()
     results: list[B] = []
     skipped: list[Skipped] = []
-    for result, damaged in map_(partial(_without_collection, function), work.items()):
+    for result, damaged in found:
         if result is not None:
             results.append(result)
         skipped += damaged
     return results, sorted(skipped, key=lambda item: item.path)
 
 
-def _end_with_parent() -> None:
-    """Leave it to the parent what an interrupt ends, and end when it does, however that comes."""
+def _begin() -> None:
+    """Leave it to the parent what an interrupt ends, and end when it does, however that comes. What is the parent's is
+    kept from the garbage collector, which would write to it, and thereby copy it."""
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_end_of_parent, daemon=True).start()
 

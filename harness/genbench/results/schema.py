@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +22,10 @@ class Part(BaseModel):
     """A part of a record. Unknown fields are refused: they would be somebody else's format."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+#: Of the dataclasses below. They have slots, since a record has many of them: a folder of 20,000 half a million.
+SMALL = ConfigDict(extra="forbid")
 
 
 class Spec(Part):
@@ -50,10 +55,9 @@ class Spec(Part):
     compile: bool = False
 
 
-@dataclass(config=ConfigDict(extra="forbid"), frozen=True, slots=True, kw_only=True)
+@dataclass(config=SMALL, frozen=True, slots=True, kw_only=True)
 class Value:
-    """One measured number; see `genbench.metrics.Measurement`. Of all parts the most frequent one, hence the slots: a
-    folder of 20,000 records holds half a million.
+    """One measured number; see `genbench.metrics.Measurement`.
 
     Attributes:
         metric: the metric that it answers, e.g. `likelihood` for `bits_per_dim`.
@@ -82,7 +86,8 @@ class Unmeasured(Part):
     reason: str
 
 
-class CurvePoint(Part):
+@dataclass(config=SMALL, frozen=True, slots=True, kw_only=True)
+class CurvePoint:
     """The model at one fraction of its budget, measured off the clock on the validation split.
 
     Attributes:
@@ -96,8 +101,8 @@ class CurvePoint(Part):
     steps: int
     samples: int
     objective: Finite | None = None
-    scalars: dict[str, Finite] = {}
-    metrics: dict[Line, Finite] = {}
+    scalars: dict[str, Finite] = field(default_factory=dict)
+    metrics: dict[Line, Finite] = field(default_factory=dict)
 
 
 class Amount(Part):

@@ -48,7 +48,7 @@ class Sharing:
                 _set(value, "settings", before)
             else:
                 settings[value.name] = now
-        for model in (record, spec, budget, budget.allowed, budget.used, *record.curve):
+        for model in (record, spec, budget, budget.allowed, budget.used):
             # pydantic keeps a set of the names of the fields that were given, larger than the fields, with every object
             names = _first(known, type(model).__name__, model.__pydantic_fields_set__)
             _set(model, "__pydantic_fields_set__", names)

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -211,7 +211,7 @@ class _State:
         return {
             "ended": self.ended,
             "clock": self.trained.clock.state(),
-            "curve": [point.model_dump() for point in self.trained.curve],
+            "curve": [asdict(point) for point in self.trained.curve],
             "weights": dict(self.model.state_dict()),
             "training": training,
             "best": self.selection.state,
@@ -222,7 +222,7 @@ class _State:
         """Take over a document."""
         self.trained.clock.restore(document["clock"])
         for point in document["curve"]:
-            self.add(CurvePoint.model_validate(point))
+            self.add(CurvePoint(**point))
         self.selection.state = document["best"]
         self.model.load_state_dict(document["weights"])
         self.model.load_training_state(document["training"])

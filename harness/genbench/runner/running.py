@@ -40,7 +40,7 @@ class Running(Execution):
                 if event["phase"] == "end":
                     self.ended = True
                 elif event["phase"] == "curve":
-                    self.draft.reach(CurvePoint.model_validate(event["point"]))
+                    self.draft.reach(CurvePoint(**event["point"]))
                     self.draft.timing |= event["timing"]
                     yield event
                 else:

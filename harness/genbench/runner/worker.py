@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -261,7 +262,7 @@ class _Run:
         """A point of the curve: it stands in the record whatever comes, and the parent has it too."""
         assert self.clock is not None  # as above
         self.draft.reach(point)
-        self.connection.send({"phase": "curve", "point": point.model_dump(), "timing": self.clock.timing()})
+        self.connection.send({"phase": "curve", "point": asdict(point), "timing": self.clock.timing()})
 
     def reporter(self, metric: str) -> Callable[[float], None]:
         """Tells the parent how far a metric is, a few times a second at most."""

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from genbench.report.beyond import Level, Levels
 from genbench.report.layout import Table
-from genbench.report.plots.drawing import Drawing, Palette, display, legend_outside, new_axes
+from genbench.report.plots.drawing import Drawing, Palette, display, leave_out_minor_ticks, legend_outside, new_axes
 
 #: Nats beneath which a variable is as good as unused; the axis ends there.
 FLOOR = 1e-3
@@ -29,6 +29,7 @@ def draw_collapse(table: Table, measured: Levels, palette: Palette) -> Drawing:
     ax.set_yscale("log")
     ax.set_ylim(bottom=FLOOR / 1.3)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    leave_out_minor_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="latent variable, by its divergence", ylabel="divergence from the prior, test data (nats)")
     legend_outside(ax, title="active units / variables")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator, SymmetricalLogLocator
 
 from genbench.report.layout import REAL, Cell, Table, models
 from genbench.report.plots.drawing import (
@@ -96,6 +96,7 @@ def _scale_fid(ax: Axes, fids: Sequence[Cell], floor: Cell | None) -> float | No
     ax.set_yscale("symlog", linthresh=linear_to, linscale=0.6)
     ax.set_ylim(min(low, 0) - linear_to / 2, 1.3 * min(max([high, *ends]), 3 * high))
     ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear_to, subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     return linear_to
 
@@ -106,7 +107,7 @@ def _scale_speed(ax: Axes, x: Sequence[float]) -> None:
         ax.set_xscale("log")
         ax.set_xlim(low / 1.5, high * 1.5)
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > MANY_TICKS * low else (1.0, 2.0, 5.0)))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.xaxis.set_minor_locator(NullLocator())
     else:
         margin = (high - low) / 4 or high / 4
         ax.set_xlim(low - margin, high + margin)

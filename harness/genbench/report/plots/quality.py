@@ -10,7 +10,15 @@ from matplotlib.axes import Axes
 
 from genbench.report.beyond import Lines
 from genbench.report.layout import Row, Table, models
-from genbench.report.plots.drawing import Drawing, Palette, column_of, display, legend_outside, new_axes
+from genbench.report.plots.drawing import (
+    Drawing,
+    Palette,
+    column_of,
+    display,
+    leave_out_minor_ticks,
+    legend_outside,
+    new_axes,
+)
 from genbench.report.text import header
 
 
@@ -35,6 +43,7 @@ def draw_quality(table: Table, lines: Lines, palette: Palette) -> Drawing:
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     values = [[value for _, value in line] for same in lines.found.values() for line in same]
     cut = _cut_early(ax, values, higher=column is not None and column.better == "higher")
+    leave_out_minor_ticks(ax.xaxis)
     legend_outside(ax)
     of = "model, the mean of its runs" if lines.averaged else "run"
     return Drawing(
