@@ -21,8 +21,9 @@ def readme():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_cache_of_the_users(tmp_path_factory):
-    """Whatever a test makes genbench keep, it keeps elsewhere."""
+def nothing_of_the_users(tmp_path_factory):
+    """Whatever a test makes genbench keep, it keeps elsewhere, and it waits for no campaign of the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         yield

@@ -3,58 +3,22 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from campaigns import gone, numbers, processes_mentioning, records
+from campaigns import arguments, gone, in_background, numbers, processes_mentioning, records, run
 
-from genbench.cli import main
 from genbench.results.store import Store
 from genbench.runner import session
 from genbench.runner.draft import RESUME
 from genbench.runner.executor import Limits
 from genbench.runner.resume import load_state
 
-FAKES = str(Path(__file__).with_name("fakes.py"))
-COMMAND = [sys.executable, "-c", "from genbench.cli import main; main()"]
-
-
-def arguments(models, out, budget="20steps", metrics="reconstruction"):
-    options = ["--metrics", metrics, "--device", "cpu", "-p", FAKES]
-    return ["run", "--models", models, "--budget", budget, "--out", str(out), *options]
-
-
-def run(models, out, *more, **options):
-    with pytest.raises(SystemExit) as end:
-        main([*arguments(models, out, **options), *more])
-    return end.value.code
-
 
 @pytest.fixture
 def background(tmp_path):
-    """Starts campaigns in processes of their own, and sees to it that none of their processes outlives the test."""
-    started = []
-
-    def start(*command):
-        process = subprocess.Popen(
-            [*COMMAND, *command],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"GENBENCH_TEST": str(tmp_path)},
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-    gone(tmp_path)
+    with in_background(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

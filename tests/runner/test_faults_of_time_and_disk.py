@@ -8,15 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
-from campaigns import gone, records
+from campaigns import arguments, gone, records, run
 from PIL import Image
 
-from genbench.cli import main
 from genbench.results.store import Store
 from genbench.runner import session
 
-FAKES = str(Path(__file__).with_name("fakes.py"))
 #: A campaign whose own process is killed when it is about to make what it has written a record.
 KILLED_MID_WRITE = """
 import os, signal
@@ -24,17 +21,6 @@ from genbench.cli import main
 os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
 main()
 """
-
-
-def arguments(models, out, budget="20steps"):
-    options = ["--metrics", "reconstruction", "--device", "cpu", "-p", FAKES]
-    return ["run", "--models", models, "--budget", budget, "--out", str(out), *options]
-
-
-def run(models, out, *more, **options):
-    with pytest.raises(SystemExit) as end:
-        main([*arguments(models, out, **options), *more])
-    return end.value.code
 
 
 def test_a_worker_that_is_killed_while_it_writes_leaves_no_half_record(tmp_path):

@@ -2,17 +2,13 @@
 
 import os
 import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from campaigns import gone, records
+from campaigns import arguments, in_background, records, run
 
-from genbench.cli import main
 from genbench.errors import UsageError
 from genbench.plan.environment import visible_gpus
 from genbench.plan.exchange import VisibleGpu
@@ -20,13 +16,7 @@ from genbench.runner import claim, slots
 from genbench.runner.claim import Claim
 from genbench.runner.slots import make_slots
 
-FAKES = str(Path(__file__).parent / "fakes.py")
 GPUS = [VisibleGpu("3", "gpu-a"), VisibleGpu("5", "gpu-b")]
-
-
-def arguments(models, out, budget):
-    options = ["--metrics", "reconstruction", "--device", "cpu", "-p", FAKES]
-    return ["run", "--models", models, "--budget", budget, "--out", str(out), *options]
 
 
 @pytest.fixture
@@ -37,7 +27,6 @@ def four_cores(monkeypatch):
 @pytest.fixture
 def unclaimed(tmp_path, monkeypatch):
     """Claims of this machine that nobody else makes."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(claim, "folder", lambda: tmp_path / "claims")
 
 
@@ -109,9 +98,7 @@ def test_runs_on_two_gpus_are_under_way_at_a_time_and_each_sees_its_own(tmp_path
     monkeypatch.setenv("GENBENCH_TEST", str(tmp_path))
     monkeypatch.setattr("genbench.runner.local.make_slots", lambda jobs, gpus: make_slots(jobs, GPUS))
     out = tmp_path / "out"
-    with pytest.raises(SystemExit) as end:
-        main(arguments("meets,meets[width=2]", out, "5steps"))
-    assert end.value.code == 0
+    assert run("meets,meets[width=2]", out, budget="5steps") == 0
     assert len(records(out)) == 2
     logs = [path.read_text() for path in out.glob("runs/*/log.txt")]
     assert sorted(re.search("sees GPU (.*)", log)[1] for log in logs) == ["3", "5"]
@@ -139,24 +126,10 @@ def test_nothing_is_claimed_where_no_lock_can_be_kept(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch):
-    """Starts a campaign in a process of its own."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    started = []
-
-    def start(name, budget):
-        command = [sys.executable, "-c", "from genbench.cli import main; main()"]
-        options = arguments("steady", tmp_path / name, budget)
-        process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-    gone(tmp_path)
+def start(tmp_path):
+    """Starts a campaign, given a name for its folder and a budget."""
+    with in_background(tmp_path) as background:
+        yield lambda name, budget: background(*arguments("steady", tmp_path / name, budget))
 
 
 def test_of_two_campaigns_with_budgets_in_seconds_one_waits(start):
@@ -185,3 +158,8 @@ def test_hardware_is_free_when_its_campaign_was_killed(start, tmp_path):
     after = start("b", "1s")
     said = after.communicate(timeout=120)[1]
     assert after.returncode == 0, said
+
+
+def test_claims_are_kept_where_a_session_has_no_folder_for_them(monkeypatch):
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert claim.folder().parts[-2:] == ("genbench", "hardware")

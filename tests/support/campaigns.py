@@ -1,10 +1,60 @@
 """What the tests of whole campaigns share."""
 
+import os
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from genbench.cli import main
 from genbench.results.store import Store
+
+#: Models that go wrong in every way, as a plugin file.
+FAKES = str(Path(__file__).parents[1] / "runner" / "fakes.py")
+#: `genbench` in a process of its own.
+COMMAND = [sys.executable, "-c", "from genbench.cli import main; main()"]
+
+
+def arguments(models, out, budget="20steps", metrics="reconstruction"):
+    """The command line of a small campaign on the CPU."""
+    options = ["--metrics", metrics, "--device", "cpu", "-p", FAKES]
+    return ["run", "--models", models, "--budget", budget, "--out", str(out), *options]
+
+
+def run(models, out, *more, **options):
+    """Carry a small campaign out; its exit code."""
+    with pytest.raises(SystemExit) as end:
+        main([*arguments(models, out, **options), *more])
+    return end.value.code
+
+
+@contextmanager
+def in_background(folder):
+    """Starts campaigns in processes of their own, whose environment names `folder`, and sees to it that none of their
+    processes outlives this."""
+    started = []
+
+    def start(*command):
+        process = subprocess.Popen(
+            [*COMMAND, *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"GENBENCH_TEST": str(folder)},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    gone(folder)
 
 
 def records(out):

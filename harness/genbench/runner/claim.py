@@ -3,10 +3,11 @@ runs of other campaigns."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
+
+from platformdirs import user_runtime_path
 
 from genbench.results.lock import HeldLock
 
@@ -45,4 +46,6 @@ class Claim:
 
 def folder() -> Path:
     """Where this user's claims on this machine are."""
-    return Path(tempfile.gettempdir()) / f"genbench-hardware-{os.getuid()}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where a session has no such folder, one in the temporary folder will do
+        return user_runtime_path("genbench") / "hardware"
