@@ -48,4 +48,4 @@ def folder() -> Path:
     """Where this user's claims on this machine are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where a session has no such folder, one in the temporary folder will do
-        return user_runtime_path("genbench") / "hardware"
+        return user_runtime_path("genbench", ensure_exists=True) / "hardware"
