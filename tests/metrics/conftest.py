@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from genbench.data import Dataset, DataSpec, Split
-from genbench.data.device import DeviceSplit
-from genbench.metrics import Subject
+from genbench.runner import subject
 
 LEVELS = 5
 SHAPE = (1, 3, 3)
@@ -34,23 +33,12 @@ def make_dataset():
 
 @pytest.fixture
 def make_subject(make_dataset, tmp_path):
-    """A subject around `model`, which may be a function of the dataset."""
+    """A subject around `model`."""
 
     def make(model, dataset=None, **training):
-        dataset = dataset or make_dataset()
-        device = torch.device("cpu")
-        return Subject(
-            model=model,
-            data=dataset.spec,
-            dataset=dataset,
-            train=DeviceSplit(dataset, "train", device),
-            validation=DeviceSplit(dataset, "validation", device),
-            test=DeviceSplit(dataset, "test", device),
-            device=device,
-            seed=0,
-            folder=tmp_path / "run",
-            training=training,
-        )
+        made = subject.make_subject(dataset or make_dataset(), torch.device("cpu"), 0, tmp_path / "run")
+        made.model, made.training = model, training
+        return made
 
     return make
 

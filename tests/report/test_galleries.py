@@ -8,8 +8,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
+from reports import write_report
 
-from genbench.report.page import GALLERIES, write_report
+from genbench.report.page import GALLERIES
 from genbench.report.plots.latents import Codes, draw_latents, latents
 from genbench.report.plots.rows import draw_rows
 from genbench.report.tables import build_tables

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from reports import write_report
 
 from genbench.report.failures import failures, summary
-from genbench.report.page import write_report
 from genbench.report.tables import build_tables
 from genbench.results.schema import Amount, BudgetUse, Failure
 from genbench.results.store import Store

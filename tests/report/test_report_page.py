@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from reports import write_report
 
 from genbench.report import page as page_module
 from genbench.report.files import write_all
-from genbench.report.page import write_report
 from genbench.results.store import Skipped, Store
 
 

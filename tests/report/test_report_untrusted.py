@@ -11,13 +11,13 @@ from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt
+from reports import write_report
 from rich.console import Console
 
 from genbench.cli import main
 from genbench.report.failures import failures
 from genbench.report.files import write_all
 from genbench.report.formats import render
-from genbench.report.page import write_report
 from genbench.report.protocols import one_line
 from genbench.report.standings import chosen_column, standings
 from genbench.report.tables import build_tables

@@ -3,11 +3,10 @@
 import copy
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from campaigns import records
+from campaigns import FAKES, records
 
 from genbench.cli import main
 from genbench.data import DataSpec
@@ -17,7 +16,6 @@ from genbench.runner.arithmetic import WARM_UP, Compiled, arithmetic, compiling,
 from genbench_ae.linear_ae import LinearAE
 from genbench_gan.dcgan import DCGAN
 
-FAKES = str(Path(__file__).parent / "fakes.py")
 CPU = torch.device("cpu")
 DATA = DataSpec((1, 8, 8), "discrete", 17, 10)
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")

@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from campaigns import processes_mentioning, records
+from campaigns import FAKES, processes_mentioning, records
 
 from genbench.cli import main
 from genbench.results.schema import Record
 
-FAKES = str(Path(__file__).with_name("fakes.py"))
 #: Not every kernel counts how long threads wait.
 counted = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs /proc/self/schedstat")
 OPTIONS = ["--metrics", "reconstruction", "--device", "cpu", "-p", FAKES]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from campaigns import numbers, records
+from campaigns import FAKES, numbers, records
 
 from genbench.runner.draft import RESUME
 
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores, for two Ray workers"),
 ]
 
-FAKES = str(Path(__file__).with_name("fakes.py"))
 MODELS = "steady,steady[width=2],raises"
 COMMAND = [sys.executable, "-c", "from genbench.cli import main; main()", "run", "--models", MODELS, "--jobs", "2"]
 OPTIONS = ["--metrics", "reconstruction", "--device", "cpu", "--budget", "200steps", "-p", FAKES]

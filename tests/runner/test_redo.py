@@ -2,10 +2,9 @@
 
 import json
 from functools import cache
-from pathlib import Path
 
 import pytest
-from campaigns import records
+from campaigns import FAKES, records
 
 from genbench.cli import main
 from genbench.errors import GenbenchError
@@ -21,7 +20,6 @@ from genbench.results.store import RECORD, Store
 from genbench.runner.draft import Draft
 from genbench.runner.redo import Redo, plan_again
 
-FAKES = str(Path(__file__).with_name("fakes.py"))
 SUITE = {
     "models": ("vae[latent_dim=2|8,beta=4]", "pca"),
     "datasets": ("digits", "digits[binarize=dynamic]"),

@@ -120,15 +120,6 @@ class Finished:
     plots: list[Path]
 
 
-def write_report(records: Iterable[Record], skipped: Sequence[Skipped], out: Path) -> list[Path]:
-    """Write the plots of these records to `OUT/plots` and the page that holds them to `OUT/report.html`; all their
-    paths."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.protocol_hash, []).append(record)
-    return write_page(together([section(group, out) for group in groups.values()]), skipped, out)
-
-
 def section(records: Sequence[Record], out: Path) -> Section:
     """What the page says about these records of one protocol."""
     table = build_table(records)

@@ -26,8 +26,9 @@ from genbench.results.store import MANY, Skipped, no_collection, read_content, r
 PROCESSES = 2
 #: Files that a process looks at before it is given others.
 PART = 1000
-#: How a record's file names its protocol, and with it the protocol's hash.
+#: Why a record is skipped that belongs elsewhere.
 _OTHER = "its protocol is not what it seemed to be at first: was it changed while it was read?"
+#: How a record's file names its protocol's hash, and with it the hash.
 _NAME, _HASH = b'"protocol_hash"', re.compile(rb'"protocol_hash":\s*"([0-9A-Za-z]*)"')
 
 A = TypeVar("A")

@@ -21,7 +21,7 @@ from genbench.model import Model
 from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
-from genbench.runner.arithmetic import WARM_UP, arithmetic, compiling
+from genbench.runner.arithmetic import WARM_UP, Compiled, arithmetic, compiling
 from genbench.runner.clock import BudgetClock
 from genbench.runner.resume import random_state, restore_random_state
 
@@ -110,8 +110,8 @@ def train(
     model.train()
     model.setup(first)
     size = min(model.batch_size or len(data), len(data))
-    some_of_it = Batch(first.x[:size], None if first.y is None else first.y[:size])
-    flops = _warm_up(model, some_of_it, precision, compiled)
+    one_batch = Batch(first.x[:size], None if first.y is None else first.y[:size])
+    flops = _warm_up(model, one_batch, precision, compiled)
     compilation = compiling(model, device, compiled and model.batch_size is not None)
     if budget.flops is not None and flops is None and set(budget.limits()) <= {"flops", "memory_bytes"}:
         raise GenbenchError("this model's flops can't be counted: give a budget in seconds, steps or epochs")
@@ -292,7 +292,7 @@ def _warm_up(model: Model, batch: Batch, precision: Precision, compiled: bool) -
     with seeded(0, device), FlopCounterMode(display=False) as counter, arithmetic(device, precision):
         twin.update(batch, 0.0)
     if compiled:
-        compilation = compiling(twin, device, compiled)
+        compilation = Compiled(twin, device)
         with seeded(0, device):
             for progress in WARM_UP:
                 with arithmetic(device, precision), compilation:
