@@ -32,7 +32,7 @@ def command(run: str, results: Path, plugins: tuple[str, ...], to: Path | None, 
       genbench gallery 592e98 --results sweep --to pictures
       genbench gallery results/runs/592e98dbd1b30e6c --json
     """
-    trained, (paths, failed) = call("gallery", run, results, plugins, to)
+    trained, (paths, failed) = call("gallery", run, results, plugins, to, returns=tuple[list[Path], dict[str, str]])
     if as_json:
         print_json({"run": trained.record.key, "pictures": paths, "failed": failed})
     else:

@@ -28,7 +28,7 @@ def command(
       genbench reconstruct ae mine.png --out rows.png
       genbench reconstruct 592e98 --results sweep *.jpg --out rows.png
     """
-    trained, steps = call("reconstructions", run, results, plugins, list(images), out)
+    trained, steps = call("reconstructions", run, results, plugins, list(images), out, returns=list[str])
     if as_json:
         done = [{"image": image, "done": step} for image, step in zip(images, steps, strict=True)]
         print_json({"run": trained.record.key, "images": done, "picture": out})

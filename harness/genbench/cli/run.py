@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -104,5 +105,5 @@ def _present(session: Session, records: list[Record]) -> None:
     print_tables(build_tables([record for record in everything if record.protocol_hash in protocols]), screen)
     warn_of_skipped(skipped)
     screen.print(f"records: {session.store.runs}", markup=False)
-    for path in session.workers.call("genbench.report.files:write_all", session.store.out):
+    for path in session.workers.call("genbench.report.files:write_all", session.store.out, returns=list[Path]):
         screen.print(f"{path.suffix.lstrip('.')}: {path}", markup=False)

@@ -36,13 +36,15 @@ def run_options(function: F) -> F:
     return function
 
 
-def call(function: str, run: str, results: Path, plugins: tuple[str, ...], *arguments: Any) -> tuple[Trained, Any]:
+def call(
+    function: str, run: str, results: Path, plugins: tuple[str, ...], *arguments: Any, returns: Any = None
+) -> tuple[Trained, Any]:
     """The run that is meant, and the result of `genbench.runner.use`'s `function` for it, from a worker process."""
     from genbench.runner.trained import Trained
     from genbench.runner.workers import PLANNING, Workers
 
     trained = Trained.find(run, results, plugins)
-    return trained, Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments)
+    return trained, Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments, returns=returns)
 
 
 def _runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

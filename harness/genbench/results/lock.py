@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any
 
 
 class HeldLock:
-    """A lock that this process holds. Sent to another one, both hold it."""
+    """A lock that this process holds, as does every process that has the open file `descriptor` too."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -35,10 +33,3 @@ class HeldLock:
     def release(self) -> None:
         """This process holds it no longer."""
         os.close(self.descriptor)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (DupFd(self.descriptor),)
-
-
-def _received(duplicate: Any) -> HeldLock:
-    return HeldLock(duplicate.detach())

@@ -95,6 +95,14 @@ class Store:
                 path.unlink()
         shutil.rmtree(workspace, ignore_errors=True)
 
+    def identity(self, key: str) -> tuple[int, ...] | None:
+        """What tells the record file of a run from one that takes its place; None where there is none."""
+        try:
+            found = self.path(key).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
     def read(self, key: str) -> Record | Skipped | None:
         """The record of the run with this key, why it can't be read, or None where there is none."""
         path = self.path(key)

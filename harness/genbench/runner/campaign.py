@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from genbench.results.store import Store
 from genbench.runner.claim import Claim
 from genbench.runner.executor import Execution, Executor, Job, Limits
 from genbench.runner.lifecycle import Lifecycle
-from genbench.runner.running import unwritable
+from genbench.runner.running import unstarted, unwritable
 from genbench.runner.slots import Slot
 from genbench.runner.workspace import open_workspace
 
@@ -245,8 +246,18 @@ class _Campaign:
         self.display.started(spec)
         self.lifecycle.tell("genbench_run_start", spec=spec)
         job = Job(spec, slot, self.store, self.command, self.limits, lock)
-        self.running[place] = (job, self.executor.start(job), claim)
+        try:
+            self.running[place] = (job, self.executor.start(job), claim)
+        except Exception as error:
+            self.release(job, claim)
+            self.end(place, unstarted(job, error))
         return True
+
+    def release(self, job: Job, claim: Claim) -> None:
+        """Others may have what a run has used."""
+        job.lock.release()
+        claim.release()
+        self.free.append(job.slot)
 
     def claim(self, spec: RunSpec) -> tuple[Slot, Claim] | None:
         """A free slot whose hardware no other campaign has, or has only under budgets that don't mind."""
@@ -265,18 +276,22 @@ class _Campaign:
 
     def follow(self) -> None:
         """Hear what runs report, and take in the records of those that have ended."""
-        wait([execution.connection for _, execution, _ in self.running.values()], POLL)
+        wait([execution.connection.fileno() for _, execution, _ in self.running.values()], POLL)
         for place, (job, execution, claim) in list(self.running.items()):
-            for event in execution.events():
-                self.display.event(job.spec, event)
-                self.lifecycle.tell("genbench_progress", spec=job.spec, event=event)
-            if execution.ended:
+            try:
+                for event in execution.events():
+                    self.display.event(job.spec, event)
+                    self.lifecycle.tell("genbench_progress", spec=job.spec, event=event)
+                if not execution.ended:
+                    continue
                 record = execution.record()
-                job.lock.release()
-                claim.release()
-                del self.running[place]
-                self.free.append(job.slot)
-                self.end(place, record)
+            except Exception as error:  # of the executor, which may be a plugin's
+                with contextlib.suppress(Exception):
+                    execution.stop()
+                record = unstarted(job, error)
+            del self.running[place]
+            self.release(job, claim)
+            self.end(place, record)
 
     def end(self, place: int, record: Record) -> None:
         """A run has ended, well or not."""
@@ -287,9 +302,9 @@ class _Campaign:
     def stop(self) -> None:
         """End what is still running, without a record."""
         for job, execution, claim in self.running.values():
-            execution.stop()
-            job.lock.release()
-            claim.release()
+            with contextlib.suppress(Exception):  # of one executor's run; the others are ended too
+                execution.stop()
+            self.release(job, claim)
 
 
 def finished(store: Store, key: str) -> Record | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from genbench.plan.exchange import VisibleGpu
 from genbench.plan.spec import RunSpec
@@ -66,15 +66,22 @@ class Job:
         return self.store.workspace(self.spec.key)
 
 
+class HasFileno(Protocol):
+    """What can be waited on."""
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+
+
 class Execution(ABC):
     """A run under way.
 
     Attributes:
-        connection: what the campaign waits on; readable when `events` has something to say.
+        connection: what the campaign waits on; readable when `events` has something to say, or when the run is over.
         ended: whether the run is over, well or not.
     """
 
-    connection: Connection
+    connection: Connection | HasFileno
     ended: bool = False
 
     @abstractmethod

@@ -29,15 +29,16 @@ class Local(Executor):
         return make_slots(jobs, gpus)
 
     def start(self, job: Job) -> Running:
+        earlier = job.store.identity(job.spec.key)
         worker = self.workers.start(
             "genbench.runner.worker:run",
             job.spec,
             job.store.out,
             job.command,
-            job.lock,
             log=job.folder / "log.txt",
             environment=job.slot.environment,
             cores=job.slot.cores,
             threads=job.slot.threads,
+            kept=[job.lock.descriptor],
         )
-        return Running(job, worker)
+        return Running(job, worker, earlier)

@@ -21,6 +21,7 @@ from typing import Any
 
 from genbench.errors import GenbenchError
 from genbench.plan.spec import RunSpec
+from genbench.plugins.discovery import one_line
 from genbench.results.lock import HeldLock
 from genbench.results.schema import Failure, Record
 from genbench.results.store import RECORD, Store, read_record
@@ -94,7 +95,7 @@ def carry_out(order: Order) -> Iterator[dict[str, Any]]:
         running = Local().start(Job(spec, slot, store, order.command, order.limits, lock))
         try:
             while not running.ended:
-                wait([running.connection], POLL)
+                wait([running.connection.fileno()], POLL)
                 yield from running.events()
             record = running.record()
         finally:
@@ -117,6 +118,8 @@ class RemoteExecution(Execution):
     Over it come the events of `carry_out`, or `{"phase": "lost", "reason": text}` as the last where the run is lost
     for good. A subclass says how the run is stopped.
     """
+
+    connection: Connection
 
     def __init__(self, job: Job, connection: Connection) -> None:
         self.job = job
@@ -142,6 +145,8 @@ class RemoteExecution(Execution):
                     yield event
         except (EOFError, OSError):
             self.ended = True
+        except Exception as error:  # whatever is wrong with what came is wrong with this run alone
+            self.lost, self.ended = f"what came from it is unreadable: {one_line(error)}", True
 
     def record(self) -> Record:
         self.stop()

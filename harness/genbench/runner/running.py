@@ -3,87 +3,92 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
-
-import psutil
 
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.results.schema import CurvePoint, Failure, Record, Status
 from genbench.runner.draft import Draft, log_tail
 from genbench.runner.executor import Execution, Job
-from genbench.runner.workers import OVERSTAYED, Worker, exit_text
+from genbench.runner.processes import exit_text
+from genbench.runner.wire import Inbox, Unreadable, read_event
+from genbench.runner.workers import Worker
 
 
 class Running(Execution):
-    """A run's worker process and what it has reported."""
+    """A run's worker process and what it has reported.
 
-    def __init__(self, job: Job, worker: Worker) -> None:
+    Args:
+        job: the run.
+        worker: its process.
+        earlier: identifies the record file that the run found, as `Store.identity` gives it.
+    """
+
+    def __init__(self, job: Job, worker: Worker, earlier: tuple[int, ...] | None) -> None:
         self.job = job
         self.worker = worker
-        self.connection = worker.connection
+        self.earlier = earlier
+        self.connection: Inbox = worker.inbox
         self.draft = Draft(job.spec)
         self.phase = "setup"
         seconds = Budget.parse(job.spec.budget).seconds or 0.0
         self._silence = max(job.limits.silence, job.limits.silence_factor * seconds)
         self._heard = self._entered = time.monotonic()
         self._asked: float | None = None
+        self._ignored = False
+        self._unreadable: str | None = None
 
     def events(self) -> Iterator[dict[str, Any]]:
         try:
-            while not self.ended and self.connection.poll(0):
-                event = self.connection.recv()
+            for line in self.connection.lines():
+                event = read_event(line)
                 self._heard = time.monotonic()
                 if event["phase"] == "end":
                     self.ended = True
-                elif event["phase"] == "curve":
+                    return
+                if event["phase"] == "curve":
                     self.draft.reach(CurvePoint(**event["point"]))
                     self.draft.timing |= event["timing"]
-                    yield event
                 else:
                     if event["phase"] != self.phase:
                         self.phase, self._entered = event["phase"], self._heard
                     if "seconds" in event:
                         self.draft.use_event(event)
-                    yield event
-        except (EOFError, OSError):
+                yield event
+        except Unreadable as error:
+            self._unreadable = str(error)
             self.ended = True
+        self.ended = self.ended or self.connection.closed
         self.watch()
 
     def watch(self) -> None:
         """Look at the process: ask a run that overstays to end, and kill one that was asked and does not."""
         if self.ended:
             return
-        with contextlib.suppress(psutil.Error):  # it may be gone by now
-            memory = psutil.Process(self.worker.process.pid).memory_info().rss
-            self.draft.memory_bytes = memory or self.draft.memory_bytes
-        if not self.worker.process.is_alive() and not self.connection.poll(0):
-            self.ended = True  # although a process that it has started may hold the connection open
-            return
+        self.draft.memory_bytes = self.worker.memory() or self.draft.memory_bytes
         now = time.monotonic()
         if self._asked is not None:
-            if now - self._asked > self.job.limits.grace:
-                self.worker.process.kill()
+            self.ended = self._ignored = now - self._asked > self.job.limits.grace
         elif self._overdue(now):
             self._asked = now
-            if self.worker.process.pid is not None:
-                os.kill(self.worker.process.pid, OVERSTAYED)
+            self.worker.ask_to_end()
 
     def record(self) -> Record:
         """The record that the worker has published, or else one of what it had reported, published by us."""
         store, folder = self.job.store, self.job.folder
-        self.worker.process.join(self.job.limits.grace)
+        if self._unreadable is None and not self._ignored:
+            self.worker.wait(self.job.limits.grace)  # all is said, or the wire was closed
         self.worker.stop()
         try:
-            if not folder.exists() and isinstance(record := store.read(self.job.spec.key), Record):
+            published = store.identity(self.job.spec.key) != self.earlier
+            if published and isinstance(record := store.read(self.job.spec.key), Record):
                 return record
             self.draft.collect_artifacts(folder)
             self.draft.error = self._failure()
             status: Status = "timeout" if self._asked is not None else "killed"
-            record = self.draft.finish(status)
+            record = self.draft.finish("failed" if self._unreadable is not None else status)
             store.publish(record)
         except OSError as error:
             return unwritable(self.job.spec, error)
@@ -98,12 +103,15 @@ class Running(Execution):
         return now - self._entered > (self.job.limits.setup if self.phase == "setup" else self.job.limits.evaluation)
 
     def _failure(self) -> Failure:
-        code = self.worker.process.exitcode
+        code = self.worker.exitcode
         common: dict[str, Any] = {
             "phase": self.phase,
             "memory_bytes": self.draft.memory_bytes,
             "log_tail": log_tail(self.job.folder / "log.txt"),
         }
+        if self._unreadable is not None:
+            message = f"something in the run wrote to its connection to the campaign: {self._unreadable}"
+            return Failure(type="Unreadable", message=message, **common)
         if self._asked is not None:
             what = "it reported nothing for too long" if self.phase == "training" else f"its {self.phase} took too long"
             return Failure(type="Overstayed", message=f"{what}, and it had to be killed", **common)
@@ -123,3 +131,13 @@ def unwritable(spec: RunSpec, error: OSError) -> Record:
     draft = Draft(spec)
     draft.fail(error, "setup")
     return draft.finish("failed")
+
+
+def unstarted(job: Job, error: Exception) -> Record:
+    """The record of a run whose executor raised, in the store if it can be written."""
+    draft = Draft(job.spec)
+    draft.fail(error, "setup")
+    record = draft.finish("failed")
+    with contextlib.suppress(OSError):
+        job.store.publish(record)
+    return record

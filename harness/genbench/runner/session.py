@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genbench.plan.exchange import Wanted
+from genbench.plan.exchange import Prepared, VisibleGpu, Wanted
 from genbench.plan.planner import Plan, make_plan
 from genbench.plan.suite import Suite
 from genbench.plugins.catalogue import Catalogue
@@ -85,7 +85,7 @@ class Session:
         workers = Workers(preload)
         executor = make_executor(catalogue, options.executor, options.address)
         try:
-            gpus = workers.call("genbench.plan.environment:visible_gpus", device)
+            gpus = workers.call("genbench.plan.environment:visible_gpus", device, returns=list[VisibleGpu])
             slots = executor.slots(options.jobs, gpus)
             first = slots[0]
 
@@ -93,7 +93,7 @@ class Session:
                 # with the share of a run: the protocol has its number of threads, and it sees one GPU
                 share = {"cores": first.cores, "threads": first.threads, "environment": first.environment}
                 on_it = replace(wanted, device="cuda:0") if gpus and wanted.device != "cpu" else wanted
-                return workers.call("genbench.plan.prepare:prepare", on_it, **share)
+                return workers.call("genbench.plan.prepare:prepare", on_it, returns=Prepared, **share)
 
             plan, left = make(catalogue, prepare)
         except BaseException:

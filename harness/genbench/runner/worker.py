@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +25,6 @@ from genbench.plan.prepare import capabilities
 from genbench.plan.spec import RunSpec
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
-from genbench.results.lock import HeldLock
 from genbench.results.schema import CurvePoint, Status, Value
 from genbench.results.store import Store
 from genbench.runner.arithmetic import use_tf32
@@ -42,7 +38,8 @@ from genbench.runner.provenance import provenance
 from genbench.runner.reference_rows import reference_row
 from genbench.runner.resume import load_state, save_state
 from genbench.runner.subject import load_dataset, make_subject
-from genbench.runner.workers import OVERSTAYED
+from genbench.runner.supervisor import OVERSTAYED
+from genbench.runner.wire import ParentGone, Wire
 from genbench.runner.workspace import forget_state, set_state_aside
 
 #: What torch says where the CPU's memory is used up.
@@ -53,23 +50,21 @@ class Overstayed(BaseException):
     """The parent says that this run has taken too long. No `Exception`, so that no model or metric takes it for one."""
 
 
-def run(connection: Connection, spec: RunSpec, out: Path, command: list[str], lock: HeldLock) -> None:
-    """Carry a run out and write its record; every event is sent on the connection.
+def run(wire: Wire, spec: RunSpec, out: Path, command: list[str]) -> None:
+    """Carry a run out and write its record; every event is sent on the wire.
 
     A run that fails leaves a record that says so. The last event, `{"phase": "end"}`, says that a record is written.
-    `OVERSTAYED` ends the run where it is, with a record of what was reached. `lock` is held for as long as this
-    process lives, which is not for long when its parent is gone.
+    `OVERSTAYED` ends the run where it is, with a record of what was reached.
     """
-    threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
     signal.signal(OVERSTAYED, _overstayed)
     draft = Draft(spec)
-    worker = _Run(spec, Store(out), connection, draft, command)
+    worker = _Run(spec, Store(out), wire, draft, command)
     try:
         worker.carry_out()
         status: Status = "ok"
-    except BrokenPipeError:
+    except ParentGone:
         raise
-    except (Exception, Overstayed) as error:
+    except BaseException as error:  # also what a model raises to end its process
         signal.signal(OVERSTAYED, signal.SIG_IGN)
         traceback.print_exc()
         status = _status(error)
@@ -78,15 +73,8 @@ def run(connection: Connection, spec: RunSpec, out: Path, command: list[str], lo
     worker.store.publish(draft.finish(status))
     if status == "ok":
         forget_state(worker.store, spec.key)
-    connection.send({"phase": "end"})
-    lock.release()
-
-
-def _die_with_parent(connection: Connection) -> None:
-    """Nothing is ever sent to a run: its end of the connection only becomes readable when the parent is gone."""
-    with contextlib.suppress(OSError):
-        connection.poll(None)
-    os.killpg(0, signal.SIGKILL)  # this process, and what the model or the dataset has started
+    with contextlib.suppress(ConnectionError):  # the record says it
+        wire.send({"phase": "end"})
 
 
 def _overstayed(_signal: int, _frame: FrameType | None) -> None:
@@ -104,10 +92,10 @@ def _status(error: BaseException) -> Status:
 
 
 class _Run:
-    def __init__(self, spec: RunSpec, store: Store, connection: Connection, draft: Draft, command: list[str]) -> None:
+    def __init__(self, spec: RunSpec, store: Store, wire: Wire, draft: Draft, command: list[str]) -> None:
         self.spec = spec
         self.store = store
-        self.connection = connection
+        self.wire = wire
         self.draft = draft
         self.command = command
         self.folder = store.workspace(spec.key)
@@ -256,13 +244,13 @@ class _Run:
     def emit(self, event: dict[str, Any]) -> None:
         """Tell the parent how far training is; it keeps the last event, for the record of a run that says no more."""
         self.draft.use_event(event)
-        self.connection.send(event)
+        self.wire.send(event)
 
     def keep(self, point: CurvePoint) -> None:
         """A point of the curve: it stands in the record whatever comes, and the parent has it too."""
         assert self.clock is not None  # as above
         self.draft.reach(point)
-        self.connection.send({"phase": "curve", "point": asdict(point), "timing": self.clock.timing()})
+        self.wire.send({"phase": "curve", "point": asdict(point), "timing": self.clock.timing()})
 
     def reporter(self, metric: str) -> Callable[[float], None]:
         """Tells the parent how far a metric is, a few times a second at most."""
@@ -272,14 +260,14 @@ class _Run:
             nonlocal last
             if time.monotonic() - last >= HEARTBEAT:
                 last = time.monotonic()
-                self.connection.send({"phase": "evaluation", "metric": metric, "done": fraction})
+                self.wire.send({"phase": "evaluation", "metric": metric, "done": fraction})
 
         return report
 
     def enter(self, phase: str, **more: Any) -> None:
         """Say that a phase begins."""
         self.phase = phase
-        self.connection.send({"phase": phase, **more})
+        self.wire.send({"phase": phase, **more})
 
 
 def _seed_everything(seed: int) -> None:
