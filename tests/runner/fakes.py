@@ -1,10 +1,12 @@
 """Models that do what models do when they go wrong, as one local plugin file."""
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,7 +23,7 @@ GENBENCH_API = 1
 NAMES = (
     *("fine", "raises", "nan", "exits", "killed", "late", "chatty", "hungry", "slow", "badsetup", "badinit"),
     *("hangs", "stubborn", "endless", "segfaults", "full", "once", "steady", "unsampled", "forks", "meets"),
-    *("torn", "unwinds", "unpublished"),
+    *("torn", "unwinds", "unpublished", "scribbles", "leaves", "quits", "copies", "lingers"),
 )
 
 
@@ -236,3 +238,65 @@ class Unwinds(Fine):
     def misbehave(self):
         now = time.time() - 3600
         time.time = lambda: now
+
+
+class Scribbles(Fine):
+    """Writes to every open file, as one may that confuses descriptors."""
+
+    def misbehave(self):
+        if self.updates == 6:
+            for descriptor in range(3, 64):
+                with contextlib.suppress(OSError):
+                    os.write(descriptor, b"\x00\x00\x00\x05hello\n")
+
+
+class Leaves(Fine):
+    """Leaves a process behind that has a session of its own, and ends well."""
+
+    def misbehave(self):
+        if self.updates == 6:
+            subprocess.Popen(["sleep", "1000"], start_new_session=True)
+
+
+class Quits(Fine):
+    """Ends its process as if all were well."""
+
+    def misbehave(self):
+        if self.updates == 6:
+            sys.exit(0)
+
+
+class Copies(Fine):
+    """Forks its process, and trains on in both."""
+
+    def misbehave(self):
+        if self.updates == 6:
+            os.fork()
+
+
+class Lingers(Fine):
+    """Stays in the phase that GENBENCH_LINGER names until it is told to go on."""
+
+    @classmethod
+    def check_data(cls, data):
+        linger("planning")
+
+    def setup(self, batch):
+        linger("setup")
+
+    def misbehave(self):
+        if self.updates == 6:
+            linger("training")
+
+    def reconstruct(self, x):
+        if not self.training and self.updates > 19:
+            linger("evaluation")
+        return super().reconstruct(x)
+
+
+def linger(phase):
+    if os.environ.get("GENBENCH_LINGER") == phase:
+        here = Path(os.environ["GENBENCH_TEST"])
+        (here / "lingering").touch()
+        while not (here / "go").exists():
+            time.sleep(0.02)

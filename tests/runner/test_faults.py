@@ -78,6 +78,23 @@ def test_what_a_model_has_started_ends_with_it(tmp_path, monkeypatch):
     assert not [command for command in processes_mentioning(str(tmp_path)).values() if command.startswith("sleep")]
 
 
+def test_what_runs_do_to_their_processes_costs_them_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENBENCH_TEST", str(tmp_path))
+    assert run("scribbles,leaves,quits,copies,fine", tmp_path) == 3
+    found = records(tmp_path)
+    ended = {label: (record.status, record.error and record.error.type) for label, record in found.items()}
+    assert ended == {
+        "scribbles": ("failed", "Unreadable"),
+        "leaves": ("ok", None),
+        "quits": ("failed", "SystemExit"),
+        "copies": ("ok", None),
+        "fine": ("ok", None),
+    }
+    assert [point.steps for point in found["scribbles"].curve] == [1, 2, 3, 4]
+    assert numbers(found["leaves"]) == numbers(found["copies"]) == numbers(found["fine"])
+    assert not [command for command in processes_mentioning(str(tmp_path)).values() if command.startswith("sleep")]
+
+
 def test_a_worker_that_can_not_write_leaves_a_record_by_its_parent(tmp_path):
     assert run("full,fine", tmp_path) == 3
     found = records(tmp_path)
