@@ -1,5 +1,5 @@
 """Plain, bounded data out of whatever foreign code returns or raises: text, numbers, lists and dicts that any file or
-connection can hold. Nothing here raises for what it is given, and nothing here needs torch."""
+connection can hold. Nothing here raises for what a value's own code does, and nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -40,9 +40,18 @@ def plain_line(value: object, limit: int = MESSAGE) -> str:
     return " ".join(plain_text(value, limit).split())
 
 
-def error_name(error: BaseException) -> str:
-    """The name of an exception's class."""
-    return _type_name(error)
+def type_name(value: object) -> str:
+    """The name of an object's class on one line."""
+    try:
+        return plain_line(type(value).__name__, NAME) or "object"
+    except BaseException:  # a metaclass may do anything
+        return "object"
+
+
+def kind_text(value: object) -> str:
+    """An object by its class, with an article: `a Tensor`, `an int`, `None`."""
+    name = type_name(value)
+    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def error_message(error: BaseException) -> str:
@@ -52,7 +61,7 @@ def error_message(error: BaseException) -> str:
 
 def error_text(error: BaseException) -> str:
     """An exception as `Type: message` on one line."""
-    return f"{error_name(error)}: {error_message(error)}"
+    return f"{type_name(error)}: {error_message(error)}"
 
 
 def traceback_text(error: BaseException) -> str:
@@ -64,15 +73,20 @@ def traceback_text(error: BaseException) -> str:
     return "\n".join(line.rstrip("\n") for line in lines)[-TRACEBACK:]
 
 
-def plain_number(value: object) -> float | None:
-    """A number, or anything of one number such as a tensor, as a finite float; None for anything else."""
+def one_number(value: object) -> float | None:
+    """A number, or anything of one number such as a tensor, as a float; None for anything else."""
     if isinstance(value, str | bytes):
         return None
     try:
-        number = float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]  # tried out
+        return float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]  # tried out
     except BaseException:  # runs the object's own code
         return None
-    return number if math.isfinite(number) else None
+
+
+def plain_number(value: object) -> float | None:
+    """`one_number` where it is finite."""
+    number = one_number(value)
+    return None if number is None or not math.isfinite(number) else number
 
 
 def plain_scalars(scalars: Mapping[Any, Any]) -> tuple[dict[str, float], list[str]]:
@@ -124,7 +138,7 @@ class _Plain:
         try:
             return self._value(value, levels)
         except BaseException:  # foreign objects run code of their own
-            return f"<{_type_name(value)}>"
+            return f"<{type_name(value)}>"
 
     def _value(self, value: Any, levels: int) -> Any:
         if value is None or isinstance(value, bool):
@@ -148,11 +162,11 @@ class _Plain:
         if isinstance(value, Number) or hasattr(value, "__float__"):
             number = plain_number(value)
             return plain_text(value, NAME) if number is None else number
-        return f"<{_type_name(value)}>"
+        return f"<{type_name(value)}>"
 
     def _array(self, value: Any, levels: int) -> Any:
         if math.prod(value.shape) > ITEMS:
-            return f"<{_type_name(value)} of shape {tuple(int(size) for size in value.shape)}>"
+            return f"<{type_name(value)} of shape {tuple(int(size) for size in value.shape)}>"
         return self.value(value.tolist(), levels)
 
     def _list(self, values: Iterable[Any], levels: int) -> list[Any]:
@@ -176,11 +190,4 @@ def _text(value: object) -> str:
     try:
         return str.__str__(str(value))
     except BaseException:  # `__str__` is foreign code
-        return f"<{_type_name(value)} without text>"
-
-
-def _type_name(value: object) -> str:
-    try:
-        return plain_line(type(value).__name__, NAME) or "object"
-    except BaseException:  # a metaclass may do anything
-        return "object"
+        return f"<{type_name(value)} without text>"
