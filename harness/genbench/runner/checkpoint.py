@@ -116,15 +116,25 @@ def load_weights(model: Model, path: Path) -> None:
         more = f"; and {len(differences) - LISTED} more" if len(differences) > LISTED else ""
         listed = "; ".join(differences[:LISTED])
         raise GenbenchError(f"{path} does not fit the model {type(model).__name__}: {listed}{more}")
-    _take_over(model, found)
+    take_over(model, found)
 
 
-def _take_over(model: Model, found: Mapping[str, Tensor]) -> None:
-    """Write tensors into those of the model; where memory that several share can't hold all of their values, they get
-    memory of their own."""
+def take_over(model: Model, state: Mapping[str, Any]) -> None:
+    """Give the model what its `state_dict` had, or as much of it as there is.
+
+    Tensors are written into those of the model; where memory that several share can't hold all of their values, they
+    get memory of their own.
+    """
     with contextlib.suppress(RuntimeError):  # an expanded tensor can't be written to
-        model.load_state_dict(found, strict=False)
-    state = model.state_dict()
-    wanted = {name: tensor.to(state[name].dtype) for name, tensor in found.items()}
-    other = {name: tensor for name, tensor in wanted.items() if not torch.equal(state[name].cpu(), tensor)}
-    model.load_state_dict(other, strict=False, assign=True)
+        model.load_state_dict(state, strict=False)
+    now = model.state_dict()
+    other = {name: value.to(now[name].dtype) for name, value in state.items() if _differ(now[name], value)}
+    if other:
+        model.load_state_dict(other, strict=False, assign=True)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    try:
+        return not torch.equal(one.cpu(), other.to("cpu", one.dtype))
+    except Exception:  # no tensors, or of a kind that can't be compared, nor shared
+        return False

@@ -106,7 +106,8 @@ class Draft:
 
     def unsaved(self, purpose: str, error: BaseException) -> None:
         """An artifact could not be written."""
-        self.provenance.setdefault("unsaved", {})[purpose] = error_message(error)
+        reason = error.strerror if isinstance(error, OSError) else None
+        self.provenance.setdefault("unsaved", {})[purpose] = reason or error_message(error)
 
     def collect_artifacts(self, folder: Path) -> None:
         """List what lies in the run's folder."""

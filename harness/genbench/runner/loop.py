@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from genbench import clocks
@@ -23,6 +22,7 @@ from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
 from genbench.runner.arithmetic import WARM_UP, Compiled, arithmetic, compiling
+from genbench.runner.checkpoint import take_over
 from genbench.runner.clock import BudgetClock
 from genbench.runner.log import say
 from genbench.runner.resume import random_state, restore_random_state
@@ -238,7 +238,7 @@ class _State:
         for point in document["curve"]:
             self.add(CurvePoint(**point))
         self.selection.state = document["best"]
-        self.model.load_state_dict(document["weights"])
+        take_over(self.model, document["weights"])
         self.model.load_training_state(document["training"])
         self.ended = document["ended"]
         restore_random_state(document["random"], self.device)
@@ -252,7 +252,7 @@ class _Selection:
         self.select = select
         self.best: CurvePoint | None = None
         self.last: CurvePoint | None = None
-        self.state: dict[str, Tensor] = {}
+        self.state: dict[str, Any] = {}
 
     def consider(self, point: CurvePoint) -> None:
         self.last = point
@@ -260,12 +260,12 @@ class _Selection:
             return
         if self.best is None or self.best.objective is None or point.objective < self.best.objective:
             self.best = point
-            self.state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.state = copy.deepcopy(self.model.state_dict())
 
     def restore(self) -> dict[str, Any]:
         """Give the model the selected weights, and say which they are."""
         if self.best is not None:
-            self.model.load_state_dict(self.state)
+            take_over(self.model, self.state)
         chosen = self.best or self.last
         assert chosen is not None  # the curve has its last point
         return {
