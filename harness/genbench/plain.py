@@ -18,6 +18,8 @@ NAME, MESSAGE, TRACEBACK = 100, 2000, 4000
 LEVELS, ITEMS, ALL_ITEMS = 8, 1000, 10_000
 #: Scalars of one training step that are kept.
 SCALARS = 100
+#: The largest number that is kept, by its size: readers take squares, differences and sums, which must be finite too.
+LARGEST = 1e150
 #: Integers of more bits are told by their size: a reader may have no place for them.
 BITS = 64
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -84,9 +86,9 @@ def one_number(value: object) -> float | None:
 
 
 def plain_number(value: object) -> float | None:
-    """`one_number` where it is finite."""
+    """`one_number` where it is finite, and no larger than `LARGEST`."""
     number = one_number(value)
-    return None if number is None or not math.isfinite(number) else number
+    return number if number is not None and abs(number) <= LARGEST else None
 
 
 def plain_scalars(scalars: Mapping[Any, Any]) -> tuple[dict[str, float], list[str]]:

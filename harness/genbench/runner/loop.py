@@ -17,7 +17,7 @@ from genbench.data.device import DeviceSplit
 from genbench.errors import GenbenchError
 from genbench.metrics.base import seeded
 from genbench.model import Model
-from genbench.plain import error_text, kind_text, one_number, plain_scalars
+from genbench.plain import LARGEST, error_text, kind_text, one_number, plain_scalars
 from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
@@ -46,7 +46,7 @@ CURVE_SEED = 1234
 
 
 class Diverged(Exception):
-    """Training gave a loss, or a validation objective, that is not finite."""
+    """Training gave a loss that is not finite, or a validation objective that no record can hold."""
 
 
 @dataclass
@@ -291,7 +291,7 @@ def _objective(model: Model, validation: DeviceSplit) -> float | None:
         if count >= VALIDATION_POINTS:
             break
     mean = total / count
-    if not math.isfinite(mean):
+    if not abs(mean) <= LARGEST:
         raise Diverged(f"the validation objective is {mean}")
     return mean
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from genbench import clocks
+from genbench.contained import contained
 from genbench.errors import GenbenchError
 from genbench.metrics.base import Metric, Subject
 from genbench.model import Model, Sampler
@@ -122,8 +123,9 @@ class _Run:
         started = clocks.perf_counter()
         self.enter("setup")
         spec, draft = self.spec, self.draft
-        for path in spec.files:
-            import_file(Path(path))
+        with contained():  # paths of data may be relative
+            for path in spec.files:
+                import_file(Path(path))
         device = torch.device(spec.device)
         use_tf32(False)
         draft.provenance |= provenance(spec, self.command)
