@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from genbench.contained import contained
 from genbench.errors import GenbenchError
 from genbench.metrics.base import Subject
 from genbench.model import Model
@@ -67,8 +68,9 @@ def restore(trained: Trained) -> Subject:
     Raises:
         GenbenchError: the model or the dataset can't be had, or the checkpoint is none of this model.
     """
-    for path in trained.files:
-        import_file(path)
+    with contained():
+        for path in trained.files:
+            import_file(path)
     spec = trained.record.spec
     device = torch.device(resolve_device("auto"))
     cls = import_target(trained.target, Model)
