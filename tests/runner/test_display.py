@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from genbench.runner import display as display_module
-from genbench.runner.display import Bars, Lines, make_display
+from genbench.runner.display import Bars, Dispensable, Lines, make_display
 
 SPEC, REUSED, FAILED = (SimpleNamespace(title=f"vae on digits, seed {seed}", key=str(seed)) for seed in range(3))
 EVENT = {
@@ -88,3 +88,40 @@ def test_several_runs_at_a_time_keep_their_places(terminal):
     for line in ("[1/2] vae on digits, seed 0: ok", "[2/2] vae on digits, seed 1: timeout"):
         assert line in text
     assert "waiting for another genbench to finish with 1 of these runs" in text
+
+
+class Raising:
+    """A display that raises in one of its methods."""
+
+    def __init__(self, method):
+        self.method = method
+        self.called = []
+
+    def __getattribute__(self, name):
+        if name in ("method", "called", "do"):
+            return object.__getattribute__(self, name)
+        return lambda *_: self.do(name)
+
+    def do(self, name):
+        self.called.append(name)
+        if name == self.method:
+            raise OSError("no terminal")
+
+
+METHODS = {"reused": [SPEC, None], "started": [SPEC], "event": [SPEC, EVENT], "ended": [SPEC, None], "waiting": ["x"]}
+
+
+@pytest.mark.parametrize("method", ["__enter__", *METHODS, "__exit__"])
+def test_a_display_that_raises_is_not_asked_again(method):
+    display = Raising(method)
+    with Dispensable(lambda total: display, 3) as shown:
+        for name, arguments in METHODS.items():
+            getattr(shown, name)(*arguments)
+    names = ["__enter__", *METHODS, "__exit__"]
+    assert display.called[: names.index(method) + 1] == names[: names.index(method) + 1]
+    assert set(display.called[names.index(method) + 1 :]) <= {"__exit__"}
+
+
+def test_a_display_that_can_not_be_made_is_none():
+    with Dispensable(lambda total: 1 / 0, 3) as shown:
+        shown.started(SPEC)

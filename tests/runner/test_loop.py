@@ -8,8 +8,9 @@ from torch import nn
 from genbench.data import Dataset, DataSpec, Split
 from genbench.data.device import DeviceSplit
 from genbench.errors import GenbenchError
-from genbench.model import Model, ModelConfig
+from genbench.model import GradientConfig, GradientModel, Model, ModelConfig
 from genbench.plan.budget import Budget
+from genbench.runner import loop
 from genbench.runner.loop import FRACTIONS, Diverged, train
 
 CPU = torch.device("cpu")
@@ -178,3 +179,113 @@ def test_what_is_measured_on_the_curve_is_measured_after_the_fit():
     seen = []
     run(Counter(), quick=lambda model: seen.append(len(model.finished)) or {})
     assert seen == list(range(1, len(seen) + 1))
+
+
+class Returning(Counter):
+    """Returns something else."""
+
+    def __init__(self, scalars, objective=None):
+        super().__init__()
+        self.scalars = scalars
+        self.returned = objective
+
+    def update(self, batch, progress):
+        super().update(batch, progress)
+        return self.scalars
+
+    def validation_loss(self, batch):
+        return self.returned
+
+
+def test_only_the_loss_is_watched_and_only_numbers_are_shown(capsys):
+    odd = {"loss": torch.tensor(1.0), "vector": torch.zeros(3), "nan": float("nan"), "huge": 1e200, Counter: 2, 3: 4.0}
+    _, curve, events = run(Returning(odd))
+    shown = {"loss": 1.0, str(Counter): 2.0, "3": 4.0}
+    assert all(point.scalars == shown for point in curve)
+    assert all(event["scalars"] == shown for event in events)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"neither shown nor recorded: the scalar '{name}', which is no finite number"
+        for name in ("vector", "nan", "huge")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scalars", "found"), [(torch.zeros(()), "a Tensor"), (None, "None"), ([("loss", 1.0)], "a list")]
+)
+def test_an_update_that_returns_no_dict_names_the_contract(scalars, found):
+    with pytest.raises(GenbenchError, match=f"`update` returned {found}; it must return a dict of scalars"):
+        run(Returning(scalars))
+
+
+@pytest.mark.parametrize("objective", [np.float64(0.5), 0.5, torch.tensor([0.5]), -1e30])
+def test_any_number_is_a_validation_objective(objective):
+    _, curve, _ = run(Returning({}, objective))
+    assert {point.objective for point in curve} == {float(objective)}
+
+
+def test_a_validation_objective_that_is_no_number_names_the_contract():
+    with pytest.raises(GenbenchError, match="`validation_loss` returned a Tensor; it must return one number or None"):
+        run(Returning({}, torch.zeros(3)))
+
+
+def test_a_state_that_the_model_can_not_tell_costs_the_state(capsys, monkeypatch):
+    class Silent(Counter):
+        def training_state(self):
+            raise RuntimeError("no state today")
+
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    states = []
+    run(Silent(), save=states.append)
+    assert states == []
+    assert capsys.readouterr().out == "no state is saved: training_state: RuntimeError: no state today\n"
+
+
+def test_the_best_weights_are_kept_whatever_kinds_of_tensors_there_are():
+    class Odd(Counter):
+        def __init__(self):
+            super().__init__(objective=lambda count: (count - 30) ** 2)
+            self.lazy = nn.LazyLinear(3)
+            self.register_buffer("sparse", torch.eye(3).to_sparse())
+            self.register_buffer("expanded", torch.zeros(1).expand(5))
+
+        def get_extra_state(self):
+            return {"text": "x"}
+
+        def set_extra_state(self, state):
+            assert state == {"text": "x"}
+
+    model = Odd()
+    run(model)
+    assert model.count == 30
+
+
+class Gradient(GradientModel):
+    def __init__(self, returned):
+        super().__init__(SPEC, GradientConfig())
+        self.weight = nn.Parameter(torch.ones(2))
+        self.returned = returned
+
+    def loss(self, batch, progress):
+        return self.returned(self.weight.square().mean())
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda loss: loss, '`loss` returned a Tensor; it must return a dict with "loss"'),
+        (lambda loss: None, '`loss` returned None; it must return a dict with "loss"'),
+        (lambda loss: {"total": loss}, '`loss` returned a dict without "loss"; it must return a dict with "loss"'),
+        (lambda loss: {"loss": 0.5}, '`loss` returned a float as "loss"; it must be a tensor'),
+    ],
+)
+def test_a_loss_that_breaks_its_contract_is_told_it(returned, message):
+    with pytest.raises(GenbenchError) as raised:
+        run(Gradient(returned))
+    assert str(raised.value) == message
+
+
+def test_scalars_beside_the_loss_may_be_any_numbers():
+    _, curve, _ = run(Gradient(lambda loss: {"loss": loss, "python": 2.0, "numpy": np.float32(3.0)}))
+    assert curve[0].scalars.keys() == {"loss", "python", "numpy"}
+    assert (curve[0].scalars["python"], curve[0].scalars["numpy"]) == (2.0, 3.0)

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from genbench.cli.output import safe_output
 from genbench.errors import GenbenchError, unknown
 
 #: The commands in the order of a user's way through them, each with the line that `--help` shows.
@@ -73,19 +74,31 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The console script: users' errors are one line and an exit code, bugs keep their traceback."""
+    """The console script: users' errors are one line and an exit code, bugs keep their traceback.
+
+    What can't be printed is dropped. Where somebody then lacks something, as on a full disk, the exit code of a command
+    that has none of its own is 1.
+    """
+    with safe_output() as output:
+        code = _code(arguments)
+        if output is not None:
+            output.flush()
+            if code is None and output.lost is not None:
+                code = complain(f"can't write to standard output: {output.lost}", 1)
+    sys.exit(code or 0)
+
+
+def _code(arguments: list[str] | None) -> int | None:
+    """The exit code of a command, None of one that has done what it was asked to and has no code of its own."""
     try:
         code = cli.main(arguments, prog_name="genbench", standalone_mode=False)
     except GenbenchError as error:
-        code = complain(str(error), error.exit_code)
+        return complain(str(error), error.exit_code)
     except click.ClickException as error:
-        code = complain(" ".join(error.format_message().split()), error.exit_code)
+        return complain(" ".join(error.format_message().split()), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        code = complain("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        return complain("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else None
 
 
 def complain(message: str, code: int) -> int:

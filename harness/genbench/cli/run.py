@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genbench.cli.common import console, suite_options, warn_of_skipped
+from genbench.cli.output import hangup_ignored
+from genbench.errors import GenbenchError
+from genbench.plain import error_message, plain_text
 
 if TYPE_CHECKING:
     from genbench.results.schema import Record
@@ -67,6 +70,7 @@ def command(
     Exit codes:
       0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok; 4 none ok; 130 interrupted
     """
+    from genbench.cli import complain
     from genbench.cli.suite import open_session
     from genbench.runner.campaign import make_options
     from genbench.runner.display import make_display
@@ -75,14 +79,17 @@ def command(
     options = make_options(
         force, not no_resume, retry or "failed", jobs, evaluation_limit, track or (), executor, address
     )
-    session = open_session(suite, flags, retry, plugins, options, RUNNING)
-    if session is None:
-        return 0
-    out = console()
-    for cell in session.plan.refused:
-        out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)
-    records = session.carry_out(partial(make_display, console(stderr=True)))
-    _present(session, records)
+    with hangup_ignored():
+        session = open_session(suite, flags, retry, plugins, options, RUNNING)
+        if session is None:
+            return 0
+        out = console()
+        for cell in session.plan.refused:
+            out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)
+        records = session.carry_out(partial(make_display, console(stderr=True)))
+        failure = _present(session, records)
+    if failure is not None:
+        return complain(f"the tables and the report were not written: {failure}", GenbenchError.exit_code)
     return exit_code([*records, *(left.record for left in session.left)])
 
 
@@ -94,16 +101,28 @@ def exit_code(records: list[Record]) -> int:
     return SOME_NOT_OK if any(record.status == "ok" for record in models) else NONE_OK
 
 
-def _present(session: Session, records: list[Record]) -> None:
-    """Print the tables that the runs belong to, and write and name the files."""
+def _present(session: Session, records: list[Record]) -> str | None:
+    """Write the files, then print the tables that the runs belong to and name the files; why there are no files, if
+    they can't be written."""
     from genbench.report.tables import build_tables
     from genbench.report.terminal import print_tables
 
+    paths, failure = [], None
+    try:
+        paths = session.workers.call("genbench.report.files:write_all", session.store.out, returns=list[Path])
+    except Exception as error:  # the runs are done, and their numbers are still to be shown
+        failure = error_message(error) if isinstance(error, GenbenchError) else _last_line(error)
     everything, skipped = session.store.read_all()
     protocols = {record.protocol_hash for record in records}
     screen = console()
     print_tables(build_tables([record for record in everything if record.protocol_hash in protocols]), screen)
     warn_of_skipped(skipped)
     screen.print(f"records: {session.store.runs}", markup=False)
-    for path in session.workers.call("genbench.report.files:write_all", session.store.out, returns=list[Path]):
+    for path in paths:
         screen.print(f"{path.suffix.lstrip('.')}: {path}", markup=False)
+    return failure
+
+
+def _last_line(error: Exception) -> str:
+    """The exception itself out of a message that has a worker's traceback."""
+    return plain_text(error, limit=10**6).strip().rpartition("\n")[2] or error_message(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,12 +40,25 @@ def run_options(function: F) -> F:
 def call(
     function: str, run: str, results: Path, plugins: tuple[str, ...], *arguments: Any, returns: Any = None
 ) -> tuple[Trained, Any]:
-    """The run that is meant, and the result of `genbench.runner.use`'s `function` for it, from a worker process."""
+    """The run that is meant, and the result of `genbench.runner.use`'s `function` for it, from a worker process.
+
+    Paths are made absolute first: plugins' code may change the working folder.
+    """
+    from genbench.data.cache import fix_folders
     from genbench.runner.trained import Trained
     from genbench.runner.workers import PLANNING, Workers
 
+    fix_folders()
     trained = Trained.find(run, results, plugins)
+    trained = replace(trained, folder=trained.folder.absolute())
+    arguments = tuple(_absolute(argument) for argument in arguments)
     return trained, Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments, returns=returns)
+
+
+def _absolute(argument: Any) -> Any:
+    if isinstance(argument, Path):
+        return argument.absolute()
+    return [_absolute(part) for part in argument] if isinstance(argument, list | tuple) else argument
 
 
 def _runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -7,6 +7,16 @@ from pathlib import Path
 
 import platformdirs
 
+#: Variables that name folders.
+FOLDERS = ("GENBENCH_DATA", "GENBENCH_CACHE")
+
+
+def fix_folders() -> None:
+    """Make the folders that the environment names absolute, so that a change of the working folder moves none."""
+    for name in FOLDERS:
+        if chosen := os.environ.get(name):
+            os.environ[name] = str(Path(chosen).expanduser().absolute())
+
 
 def cache_folder() -> Path:
     """The folder named by the environment variable `GENBENCH_DATA`, else the platform's cache directory.

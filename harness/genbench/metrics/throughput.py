@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from genbench import clocks as time
 from genbench.metrics.base import Measurement, Metric, NotApplicable, Subject
 from genbench.model import Sampler
 from genbench.options import Options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from genbench.data.batch import Batch
 from genbench.data.spec import DataSpec
-from genbench.errors import UnsupportedData
+from genbench.errors import GenbenchError, UnsupportedData
 from genbench.options import Options
+from genbench.plain import kind_text
 
 
 class ModelConfig(Options):
@@ -134,15 +135,20 @@ class GradientModel(Model):
         return cosine(progress) if self.config.schedule == "cosine" else 1.0
 
     def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Descend `loss` by one step.
+
+        Raises:
+            GenbenchError: `loss` returned something else than a dict with a tensor as `"loss"`.
+        """
         if self._optimizer is None:
             self._optimizer = self.make_optimizer()
         if self.config.schedule == "cosine":
             set_learning_rate(self._optimizer, self.config.learning_rate * self.annealing(progress))
         self._optimizer.zero_grad(set_to_none=True)
-        scalars = self.loss(batch, progress)
+        scalars = self._losses(batch, progress)
         scalars["loss"].backward()
         self._optimizer.step()
-        return {name: value.detach() for name, value in scalars.items()}
+        return {name: value.detach() if isinstance(value, Tensor) else value for name, value in scalars.items()}
 
     def training_state(self) -> dict[str, Any]:
         return {"optimizer": None if self._optimizer is None else self._optimizer.state_dict()}
@@ -153,7 +159,16 @@ class GradientModel(Model):
             self._optimizer.load_state_dict(state["optimizer"])
 
     def validation_loss(self, batch: Batch) -> Tensor | None:
-        return self.loss(batch, 1.0)["loss"]
+        return self._losses(batch, 1.0)["loss"]
+
+    def _losses(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
+        scalars = self.loss(batch, progress)
+        if not isinstance(scalars, Mapping) or "loss" not in scalars:
+            found = 'a dict without "loss"' if isinstance(scalars, Mapping) else kind_text(scalars)
+            raise GenbenchError(f'`loss` returned {found}; it must return a dict with "loss"')
+        if not isinstance(scalars["loss"], Tensor):
+            raise GenbenchError(f'`loss` returned {kind_text(scalars["loss"])} as "loss"; it must be a tensor')
+        return scalars
 
 
 def adam(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from json import dumps  # a model may replace the module's
 from typing import Any, Literal
 
 #: The family of the rows that calibrate a table, with the models that stand for them.
@@ -85,4 +85,4 @@ class RunSpec:
 
 def canonical_hash(value: Any) -> str:
     """SHA-256 of the value as JSON with sorted keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pluggy
 
+from genbench.contained import contained
 from genbench.errors import UsageError, unknown
 from genbench.plugins import hookspecs
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
@@ -153,12 +154,15 @@ class _Loader:
             return Plugin(name, source, version, "broken", f"there is already a plugin named '{name}'")
         module: Any = None
         try:
-            module = load()
-            check(module)
-            self.manager.register(module, name)
-            self.manager.check_pending()
-            entries = entries_of(module)
-        except (Exception, SystemExit) as error:
+            with contained():
+                module = load()
+                check(module)
+                self.manager.register(module, name)
+                self.manager.check_pending()
+                entries = entries_of(module)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may even exit while it is imported
             if module is not None and self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             return Plugin(name, source, version, "broken", one_line(error))

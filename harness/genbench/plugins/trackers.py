@@ -11,8 +11,10 @@ from typing import Protocol
 
 import pluggy
 
+from genbench.contained import contained
 from genbench.errors import GenbenchError, UsageError, unknown
-from genbench.plugins.discovery import check, one_line
+from genbench.plain import error_text
+from genbench.plugins.discovery import check
 
 GROUP = "genbench.trackers"
 
@@ -52,14 +54,17 @@ def find_trackers(names: str | Sequence[str]) -> dict[str, type[Tracker]]:
 
 def _load(point: importlib.metadata.EntryPoint) -> type[Tracker]:
     try:
-        tracker: type[Tracker] = point.load()
-        check(tracker)
-    except Exception as error:
+        with contained():
+            tracker: type[Tracker] = point.load()
+            check(tracker)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a tracker's module may even exit
         extras = point.dist.metadata.get_all("Provides-Extra", []) if point.dist else []
         if isinstance(error, ModuleNotFoundError) and point.dist and point.name in extras:
             needed = f"{point.dist.name}[{point.name}]"
             raise UsageError(f"--track {point.name} needs: pip install '{needed}'") from error
-        raise GenbenchError(f"--track {point.name}: {one_line(error)}") from error
+        raise GenbenchError(f"--track {point.name}: {error_text(error)}") from error
     return tracker
 
 
@@ -73,17 +78,23 @@ def tracking(manager: pluggy.PluginManager, trackers: Mapping[str, type[Tracker]
     with ExitStack() as stack:
         for name, kind in trackers.items():
             try:
-                tracker = kind(out)
+                with contained():
+                    tracker = kind(out)
                 stack.callback(_close, name, tracker)
                 manager.register(tracker, f"--track {name}")
-            except Exception as error:
-                raise GenbenchError(f"--track {name}: {one_line(error)}") from error
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # as above
+                raise GenbenchError(f"--track {name}: {error_text(error)}") from error
             stack.callback(manager.unregister, tracker)
         yield
 
 
 def _close(name: str, tracker: Tracker) -> None:
     try:
-        tracker.close()
-    except Exception as error:
-        warnings.warn(f"--track {name}: {one_line(error)}", stacklevel=2)
+        with contained():
+            tracker.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # as above
+        warnings.warn(f"--track {name}: {error_text(error)}", stacklevel=2)

@@ -153,6 +153,10 @@ class Record(Part):
         timing: seconds of `setup`, `training`, `curve` and `evaluation`; of training, as far as it is known,
             `cpu_seconds` of all threads, the `share` of its time that the run really had, in [0, 1], with what it lost
             (`waited_seconds`, `steal_seconds`, `stopped_seconds`), `gpu_utilisation` in [0, 1] and `energy_joules`.
+        metric_seconds: of `evaluation`, the seconds that each metric took, by its name; what several metrics use is
+            made by the first that needs it.
+        provenance: where the run comes from; also `unsaved`, why an artifact is missing, by purpose, and `left_out`,
+            the fields with content that no record can hold.
     """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
@@ -169,5 +173,6 @@ class Record(Part):
     curve: list[CurvePoint] = []
     artifacts: dict[str, FileName] = {}
     timing: dict[str, Finite | int] = {}
+    metric_seconds: dict[Line, Finite] = {}
     provenance: dict[str, Any] = {}
     error: Failure | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from statistics import median
 from typing import Any
 
 import torch
 
+from genbench import clocks as time
 from genbench.plan.budget import Budget
 from genbench.runner.energy import Energy
 from genbench.runner.share import Share

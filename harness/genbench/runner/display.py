@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +15,59 @@ from genbench.results.schema import Record
 
 #: Seconds between two log lines of one run.
 LOG_INTERVAL = 10.0
+
+
+class Dispensable:
+    """Shows how a campaign goes for as long as the display works: one that raises is not asked again, and the campaign
+    goes on.
+
+    Args:
+        make: makes the display, given the number of runs.
+        total: the number of runs.
+    """
+
+    def __init__(self, make: Callable[[int], Any], total: int) -> None:
+        self._display: Any = None
+        with contextlib.suppress(Exception):
+            self._display = make(total)
+
+    def __enter__(self) -> Dispensable:
+        self._call("__enter__")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._call("__exit__", None, None, None)
+
+    def reused(self, spec: RunSpec, record: Record) -> None:
+        """Pass on that a record is reused."""
+        self._call("reused", spec, record)
+
+    def started(self, spec: RunSpec) -> None:
+        """Pass on that a run starts."""
+        self._call("started", spec)
+
+    def event(self, spec: RunSpec, event: dict[str, Any]) -> None:
+        """Pass on what a run reports."""
+        self._call("event", spec, event)
+
+    def ended(self, spec: RunSpec, record: Record) -> None:
+        """Pass on how a run ended."""
+        self._call("ended", spec, record)
+
+    def waiting(self, what: str) -> None:
+        """Pass on what is waited for."""
+        self._call("waiting", what)
+
+    def _call(self, method: str, *arguments: Any) -> None:
+        display = self._display
+        if display is None:
+            return
+        try:
+            getattr(display, method)(*arguments)
+        except Exception:
+            self._display = None
+            with contextlib.suppress(Exception):  # it may hold the terminal
+                display.__exit__(None, None, None)
 
 
 def make_display(console: Console, total: int) -> Bars | Lines:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-import traceback
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from genbench.plain import (
+    TRACEBACK,
+    error_message,
+    error_text,
+    plain_number,
+    plain_text,
+    plain_value,
+    traceback_text,
+    type_name,
+)
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.results.schema import (
@@ -16,7 +27,6 @@ from genbench.results.schema import (
     CurvePoint,
     Failure,
     Record,
-    Spec,
     Status,
     Unmeasured,
     Value,
@@ -41,8 +51,6 @@ ARTIFACTS = {
     "codes": "codes.npz",
     "log": "log.txt",
 }
-#: How much of a log or a traceback a record keeps, in characters.
-TAIL = 4000
 
 
 class Draft:
@@ -58,6 +66,7 @@ class Draft:
         self.curve: list[CurvePoint] = []
         self.artifacts: dict[str, str] = {}
         self.timing: dict[str, float | int] = {}
+        self.metric_seconds: dict[str, float] = {}
         self.provenance: dict[str, Any] = {"plugin": {"distribution": spec.plugin[0], "version": spec.plugin[1]}}
         self.error: Failure | None = None
         self.memory_bytes: int | None = None
@@ -84,54 +93,110 @@ class Draft:
 
     def fail(self, error: BaseException, phase: str) -> None:
         """The run raised `error` in `phase`, in this process."""
+        memory = None
+        with contextlib.suppress(psutil.Error, OSError):
+            memory = psutil.Process().memory_info().rss
         self.error = Failure(
             phase=phase,
-            type=type(error).__name__,
-            message=" ".join(str(error).split()) or "no message",
-            traceback="".join(traceback.format_exception(error))[-TAIL:],
-            memory_bytes=psutil.Process().memory_info().rss,
+            type=type_name(error),
+            message=error_message(error),
+            traceback=traceback_text(error),
+            memory_bytes=memory,
         )
+
+    def unsaved(self, purpose: str, error: BaseException) -> None:
+        """An artifact could not be written."""
+        reason = error.strerror if isinstance(error, OSError) else None
+        self.provenance.setdefault("unsaved", {})[purpose] = reason or error_message(error)
 
     def collect_artifacts(self, folder: Path) -> None:
         """List what lies in the run's folder."""
-        self.artifacts = {purpose: name for purpose, name in ARTIFACTS.items() if (folder / name).exists()}
+        self.artifacts = {purpose: name for purpose, name in ARTIFACTS.items() if (folder / name).is_file()}
 
     def finish(self, status: Status) -> Record:
-        """The record."""
+        """The record, which can be written: content that no record can hold is left out, and `provenance["left_out"]`
+        names its fields."""
+        base, reached = self._required(status), self._reached()
+        try:
+            return _writable(base | reached)
+        except Exception as error:
+            base = {name: plain_value(value) if isinstance(value, Mapping) else value for name, value in base.items()}
+            kept = {name: _fitting(base, name, value) for name, value in reached.items()}
+            lacking = [name for name, value in reached.items() if kept[name] != value]
+            left_out = {"fields": lacking, "reason": error_text(error)}
+            return _writable(base | kept | {"provenance": kept["provenance"] | {"left_out": left_out}})
+
+    def _required(self, status: Status) -> dict[str, Any]:
+        """The fields without which there is no record: all but what was used of the budget is as it was planned."""
         spec = self.spec
-        return Record(
-            key=spec.key,
-            status=status,
-            spec=Spec(
-                model=spec.model,
-                family=spec.family,
-                label=spec.label,
-                config=spec.config,
-                dataset=spec.dataset,
-                data=spec.data,
-                dataset_config=spec.dataset_config,
-                view=spec.view,
-                budget=spec.budget,
-                seed=spec.seed,
-                precision=spec.precision,
-                compile=spec.compile,
-                device=spec.device,
-                select=spec.select,
-                metrics=spec.metrics,
-            ),
-            protocol=spec.protocol,
-            protocol_hash=spec.protocol_hash,
-            capabilities=self.capabilities,
-            budget=BudgetUse(allowed=Amount(**Budget.parse(spec.budget).limits()), used=self.used),
-            selected=self.selected,
-            metrics=self.metrics,
-            unmeasured=self.unmeasured,
-            curve=self.curve,
-            artifacts=self.artifacts,
-            timing=self.timing,
-            provenance=self.provenance,
-            error=self.error,
-        )
+        return {
+            "key": spec.key,
+            "status": status,
+            "spec": {
+                "model": spec.model,
+                "family": spec.family,
+                "label": spec.label,
+                "config": spec.config,
+                "dataset": spec.dataset,
+                "data": spec.data,
+                "dataset_config": spec.dataset_config,
+                "view": spec.view,
+                "budget": spec.budget,
+                "seed": spec.seed,
+                "precision": spec.precision,
+                "compile": spec.compile,
+                "device": spec.device,
+                "select": spec.select,
+                "metrics": spec.metrics,
+            },
+            "protocol": spec.protocol,
+            "protocol_hash": spec.protocol_hash,
+            "budget": BudgetUse(allowed=Amount(**Budget.parse(spec.budget).limits()), used=self.used),
+        }
+
+    def _reached(self) -> dict[str, Any]:
+        """The other fields, as far as the run has filled them in."""
+        timing = {name: seconds for name, seconds in self.timing.items() if plain_number(seconds) is not None}
+        return {
+            "capabilities": self.capabilities,
+            "selected": plain_value(self.selected),
+            "metrics": self.metrics,
+            "unmeasured": self.unmeasured,
+            "curve": self.curve,
+            "artifacts": self.artifacts,
+            "timing": timing,
+            "metric_seconds": self.metric_seconds,
+            "provenance": plain_value(self.provenance),
+            "error": self.error,
+        }
+
+
+def _writable(content: Mapping[str, Any]) -> Record:
+    """The record of this content.
+
+    Raises:
+        ValueError: it is not valid, or can't be written as JSON.
+    """
+    record = Record(**content)
+    record.model_dump_json()
+    return record
+
+
+def _fitting(base: dict[str, Any], name: str, value: Any) -> Any:
+    """As much of a field's value as a record can hold."""
+
+    def fits(part: Any) -> bool:
+        try:
+            _writable(base | {name: part})
+        except Exception:
+            return False
+        return True
+
+    if isinstance(value, list):
+        return [item for item in value if fits([item])]
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if fits({key: item})}
+    return value if fits(value) else None
 
 
 def log_tail(path: Path) -> str:
@@ -139,7 +204,7 @@ def log_tail(path: Path) -> str:
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL))
-            return file.read().decode("utf-8", errors="replace")
+            file.seek(max(0, file.tell() - TRACEBACK))
+            return plain_text("\n".join(file.read().decode("utf-8", errors="replace").splitlines()), TRACEBACK)
     except OSError:
         return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,10 @@ from genbench.metrics.base import NotApplicable, Subject, choose, seeded
 from genbench.metrics.coding import decode, encode, reconstruct
 from genbench.metrics.denoising import Denoising, peak_of
 from genbench.model import Decoder, Encoder, Reconstructor, Sampler
+from genbench.plain import error_text
 from genbench.results.store import write_atomically
+from genbench.runner.log import say_traceback
+from genbench.runner.overstayed import Overstayed
 from genbench.runner.pictures import above, can_be_shown, mosaic, picture_of, sheet, to_bytes
 from genbench.runner.walks import along, quantile_grid, spherical, straight
 
@@ -59,9 +61,11 @@ def save_gallery(subject: Subject, folder: Path) -> tuple[list[Path], dict[str, 
                 write_atomically(path, _content(found))
         except NotApplicable:
             continue
-        except Exception as error:
-            traceback.print_exc()
-            failed[name] = f"{type(error).__name__}: {error}"
+        except Overstayed:
+            raise
+        except BaseException as error:  # a model's code, which may end neither the run nor the other pictures
+            say_traceback(error)
+            failed[name] = error_text(error)
             continue
         if found is not None:
             saved.append(path)

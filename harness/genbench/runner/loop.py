@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from genbench import clocks
 from genbench.data.batch import Batch
 from genbench.data.device import DeviceSplit
 from genbench.errors import GenbenchError
 from genbench.metrics.base import seeded
 from genbench.model import Model
+from genbench.plain import LARGEST, error_text, kind_text, one_number, plain_scalars
 from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
 from genbench.runner.arithmetic import WARM_UP, Compiled, arithmetic, compiling
+from genbench.runner.checkpoint import take_over
 from genbench.runner.clock import BudgetClock
+from genbench.runner.log import say
 from genbench.runner.resume import random_state, restore_random_state
 
 #: The curve: fractions of the budget, log-spaced, at which the model is measured off the clock.
@@ -37,12 +39,14 @@ FINISHING_POINTS = 10_000
 HEARTBEAT = 0.2
 #: Seconds between two states that a killed run goes on from.
 SAVE_SECONDS = 30.0
+#: Lines on scalars that are left out, at most.
+SAID = 20
 #: Seed of every measurement on the curve: the same noise at every point.
 CURVE_SEED = 1234
 
 
 class Diverged(Exception):
-    """Training gave a loss that is not finite."""
+    """Training gave a loss that is not finite, or a validation objective that no record can hold."""
 
 
 @dataclass
@@ -99,7 +103,8 @@ def train(
 
     Raises:
         Diverged: the loss is not finite; what `keep` was given stands.
-        GenbenchError: a budget in flops, and a model whose flops can't be counted.
+        GenbenchError: a budget in flops, and a model whose flops can't be counted; or `update` or `validation_loss`
+            returned what their contract does not allow.
         Exception: whatever the model raises.
     """
     device = data.device
@@ -119,6 +124,7 @@ def train(
     clock = trained.clock
     begin(clock)
     state = _State(model, trained, _Selection(model, select), device, keep)
+    numbers = _Numbers()
 
     def point(scalars: dict[str, float]) -> None:
         model.eval()
@@ -143,29 +149,29 @@ def train(
         state.load(saved)
     pending = [fraction for fraction in FRACTIONS if fraction > clock.fraction]
     batches = data.shuffled(model.batch_size, torch.Generator().manual_seed(seed), skip=clock.steps)
-    last_report = last_save = time.monotonic()
+    last_report = last_save = clocks.monotonic()
     if not state.ended:
         clock.start()
     while not state.ended:
         batch = next(batches)
         with arithmetic(device, precision), compilation:
-            scalars = model.update(batch, clock.fraction)
+            scalars = _update(model, batch, clock.fraction)
         clock.tick(len(batch.x))
-        state.ended = model.done or clock.spent
-        now = time.monotonic()
+        state.ended = bool(model.done) or clock.spent
+        now = clocks.monotonic()
         if now - last_report >= HEARTBEAT or state.ended:
             last_report = now
-            emit(_event(clock, scalars))
+            emit(_event(clock, numbers.of(scalars)))
         measure_now = state.ended or clock.fraction >= pending[0]
         save_now = state.ended or now - last_save >= SAVE_SECONDS
         if measure_now or save_now:
             clock.stop()
             if measure_now:
-                point(_finite(scalars))
+                point(numbers.of(scalars))
                 pending = [fraction for fraction in pending if fraction > clock.fraction]
             if save_now and (document := state.document()) is not None:
                 save(document)
-                last_save = time.monotonic()
+                last_save = clocks.monotonic()
             if not state.ended:
                 clock.start()
     trained.selected = state.selection.restore()
@@ -196,6 +202,7 @@ class _State:
         self.device = device
         self.keep = keep
         self.ended = False
+        self._failed = ""
 
     def add(self, point: CurvePoint) -> None:
         """A point of the curve has been measured."""
@@ -204,8 +211,15 @@ class _State:
         self.selection.consider(point)
 
     def document(self) -> dict[str, Any] | None:
-        """The state as plain data and tensors, or None where the model can't go on from one."""
-        training = self.model.training_state()
+        """The state as plain data and tensors, or None where the model can't go on from one; where it fails to tell,
+        the log says so once."""
+        try:
+            training = self.model.training_state()
+        except Exception as error:
+            if self._failed != (failed := error_text(error)):
+                self._failed = failed
+                say(f"no state is saved: training_state: {failed}")
+            return None
         if training is None:
             return None
         return {
@@ -224,7 +238,7 @@ class _State:
         for point in document["curve"]:
             self.add(CurvePoint(**point))
         self.selection.state = document["best"]
-        self.model.load_state_dict(document["weights"])
+        take_over(self.model, document["weights"])
         self.model.load_training_state(document["training"])
         self.ended = document["ended"]
         restore_random_state(document["random"], self.device)
@@ -238,7 +252,7 @@ class _Selection:
         self.select = select
         self.best: CurvePoint | None = None
         self.last: CurvePoint | None = None
-        self.state: dict[str, Tensor] = {}
+        self.state: dict[str, Any] = {}
 
     def consider(self, point: CurvePoint) -> None:
         self.last = point
@@ -246,12 +260,12 @@ class _Selection:
             return
         if self.best is None or self.best.objective is None or point.objective < self.best.objective:
             self.best = point
-            self.state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.state = copy.deepcopy(self.model.state_dict())
 
     def restore(self) -> dict[str, Any]:
         """Give the model the selected weights, and say which they are."""
         if self.best is not None:
-            self.model.load_state_dict(self.state)
+            take_over(self.model, self.state)
         chosen = self.best or self.last
         assert chosen is not None  # the curve has its last point
         return {
@@ -269,12 +283,15 @@ def _objective(model: Model, validation: DeviceSplit) -> float | None:
         loss = model.validation_loss(batch)
         if loss is None:
             return None
-        total += float(loss) * len(batch.x)
+        number = one_number(loss)
+        if number is None:
+            raise GenbenchError(f"`validation_loss` returned {kind_text(loss)}; it must return one number or None")
+        total += number * len(batch.x)
         count += len(batch.x)
         if count >= VALIDATION_POINTS:
             break
     mean = total / count
-    if not math.isfinite(mean):
+    if not abs(mean) <= LARGEST:
         raise Diverged(f"the validation objective is {mean}")
     return mean
 
@@ -290,17 +307,30 @@ def _warm_up(model: Model, batch: Batch, precision: Precision, compiled: bool) -
     twin = copy.deepcopy(model)
     device = batch.x.device
     with seeded(0, device), FlopCounterMode(display=False) as counter, arithmetic(device, precision):
-        twin.update(batch, 0.0)
+        _update(twin, batch, 0.0)
     if compiled:
         compilation = Compiled(twin, device)
         with seeded(0, device):
             for progress in WARM_UP:
                 with arithmetic(device, precision), compilation:
-                    twin.update(batch, progress)
+                    _update(twin, batch, progress)
     return float(counter.get_total_flops()) or None
 
 
-def _event(clock: BudgetClock, scalars: dict[str, Tensor]) -> dict[str, Any]:
+def _update(model: Model, batch: Batch, progress: float) -> Mapping[Any, Any]:
+    """One training step; what it returned.
+
+    Raises:
+        GenbenchError: `update` returned no dict.
+        Exception: whatever the model raises.
+    """
+    scalars = model.update(batch, progress)
+    if not isinstance(scalars, Mapping):
+        raise GenbenchError(f"`update` returned {kind_text(scalars)}; it must return a dict of scalars")
+    return scalars
+
+
+def _event(clock: BudgetClock, scalars: dict[str, float]) -> dict[str, Any]:
     return {
         "phase": "training",
         "fraction": clock.fraction,
@@ -308,18 +338,28 @@ def _event(clock: BudgetClock, scalars: dict[str, Tensor]) -> dict[str, Any]:
         "steps": clock.steps,
         "samples": clock.samples,
         "images_per_s": clock.images_per_s,
-        "scalars": _finite(scalars),
+        "scalars": scalars,
     }
 
 
-def _finite(scalars: dict[str, Tensor]) -> dict[str, float]:
-    """The scalars as numbers.
+class _Numbers:
+    """Makes finite numbers under plain names of what `update` returned; what is left out is said once in the log."""
 
-    Raises:
-        Diverged: one of them is not finite.
-    """
-    values = {name: float(value) for name, value in scalars.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise Diverged(f"{name} is {value}")
-    return values
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def of(self, scalars: Mapping[Any, Any]) -> dict[str, float]:
+        """The numbers.
+
+        Raises:
+            Diverged: the loss is not finite.
+        """
+        loss = one_number(scalars.get("loss"))
+        if loss is not None and not math.isfinite(loss):
+            raise Diverged(f"loss is {loss}")
+        numbers, left_out = plain_scalars(scalars)
+        for what in left_out:
+            if what not in self._said and len(self._said) < SAID:
+                self._said.add(what)
+                say(f"neither shown nor recorded: {what}")
+        return numbers

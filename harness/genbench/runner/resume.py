@@ -7,8 +7,8 @@ run that it belongs to.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
+from json import dumps, loads  # a model may replace the module's
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def save_state(path: Path, state: dict[str, Any], identity: str) -> None:
         OSError: the file can't be written.
     """
     tensors: dict[str, Tensor] = {}
-    structure = json.dumps(_pack(state, tensors))
+    structure = dumps(_pack(state, tensors))
     head = {"structure": structure, "identity": identity, "version": VERSION, "digest": _digest(structure, tensors)}
     write_atomically(path, save(tensors, head))
 
@@ -63,7 +63,7 @@ def load_state(path: Path, identity: str) -> dict[str, Any]:
         raise GenbenchError(f"{path} is of another run")
     if head.get("version") != VERSION:
         raise GenbenchError(f"{path} is of another version of genbench")
-    state = _unpack(json.loads(head["structure"]), tensors)
+    state = _unpack(loads(head["structure"]), tensors)
     assert isinstance(state, dict)  # as `save_state` takes nothing else
     return state
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from genbench.data.cache import fix_folders
 from genbench.plan.exchange import Prepared, VisibleGpu, Wanted
 from genbench.plan.planner import Plan, make_plan
 from genbench.plan.suite import Suite
@@ -18,6 +19,7 @@ from genbench.plugins.trackers import Tracker, find_trackers, tracking
 from genbench.results.schema import Record
 from genbench.results.store import Store
 from genbench.runner.campaign import Decision, Display, RunOptions, carry_out, decide
+from genbench.runner.display import Dispensable
 from genbench.runner.executor import Executor, Limits
 from genbench.runner.executors import make_executor
 from genbench.runner.redo import Left, Prepare, Redo, plan_again
@@ -80,6 +82,8 @@ class Session:
         options: RunOptions,
         preload: str,
     ) -> Session:
+        out = out.absolute()  # before any plugin's code runs, which may change the working folder
+        fix_folders()
         trackers = find_trackers(options.track)
         catalogue = Catalogue.find(plugins)
         workers = Workers(preload)
@@ -117,7 +121,10 @@ class Session:
         manager = self.catalogue.discovery.manager
         with closing(self.executor):
             self.store.prepare()
-            with tracking(manager, self.trackers, self.store.out), make_display(len(self.decisions)) as display:
+            with (
+                tracking(manager, self.trackers, self.store.out),
+                Dispensable(make_display, len(self.decisions)) as display,
+            ):
                 return carry_out(
                     self.decisions,
                     self.store,

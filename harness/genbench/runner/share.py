@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from genbench import clocks as time
 from genbench.runner.nvml import Gpu
 
 PROC = Path("/proc")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError
+from genbench.plain import plain_line
 from genbench.plugins.catalogue import Catalogue
 from genbench.results.finding import find_run, title
 from genbench.results.schema import Record
@@ -47,7 +48,9 @@ class Trained:
         if record.status != "ok":
             raise GenbenchError(f"{run} has no model to use: its status is {record.status}")
         if record.spec.family == "reference" or "checkpoint" not in record.artifacts:
-            raise GenbenchError(f"{run} has no checkpoint")
+            reasons = record.provenance.get("unsaved")
+            reason = reasons.get("checkpoint") if isinstance(reasons, dict) else None
+            raise GenbenchError(f"{run} has no checkpoint" + (f": {plain_line(reason)}" if reason else ""))
         catalogue = Catalogue.find(plugins)
         found = cls(
             record,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_model
 
+from genbench import clocks
+from genbench.contained import contained
 from genbench.errors import GenbenchError
 from genbench.metrics.base import Metric, Subject
 from genbench.model import Model, Sampler
+from genbench.plain import error_message, error_text, plain_number
 from genbench.plan.budget import Budget
 from genbench.plan.prepare import capabilities
 from genbench.plan.spec import RunSpec
@@ -28,12 +28,15 @@ from genbench.plugins.local import import_file
 from genbench.results.schema import CurvePoint, Status, Value
 from genbench.results.store import Store
 from genbench.runner.arithmetic import use_tf32
+from genbench.runner.checkpoint import save_weights
 from genbench.runner.clock import BudgetClock
 from genbench.runner.draft import ARTIFACTS, RESUME, Draft
 from genbench.runner.gallery import save_gallery
+from genbench.runner.log import say, say_traceback
 from genbench.runner.loop import HEARTBEAT, Diverged, train
-from genbench.runner.measure import measure, measure_quickly, quick_metrics
+from genbench.runner.measure import measure, measure_quickly, quick_metrics, unmeasured
 from genbench.runner.memory import Memory
+from genbench.runner.overstayed import Overstayed
 from genbench.runner.provenance import provenance
 from genbench.runner.reference_rows import reference_row
 from genbench.runner.resume import load_state, save_state
@@ -44,10 +47,6 @@ from genbench.runner.workspace import forget_state, set_state_aside
 
 #: What torch says where the CPU's memory is used up.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
-
-
-class Overstayed(BaseException):
-    """The parent says that this run has taken too long. No `Exception`, so that no model or metric takes it for one."""
 
 
 def run(wire: Wire, spec: RunSpec, out: Path, command: list[str]) -> None:
@@ -66,7 +65,7 @@ def run(wire: Wire, spec: RunSpec, out: Path, command: list[str]) -> None:
         raise
     except BaseException as error:  # also what a model raises to end its process
         signal.signal(OVERSTAYED, signal.SIG_IGN)
-        traceback.print_exc()
+        say_traceback(error)
         status = _status(error)
         draft.fail(error, worker.phase)
         draft.collect_artifacts(worker.folder)
@@ -86,7 +85,9 @@ def _status(error: BaseException) -> Status:
         return "timeout"
     if isinstance(error, Diverged):
         return "diverged"
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in NO_MEMORY):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        text in error_message(error) for text in NO_MEMORY
+    ):
         return "out_of_memory"
     return "failed"
 
@@ -102,15 +103,17 @@ class _Run:
         self.phase = "setup"
         self.clock: BudgetClock | None = None
         self.in_loop = 0.0
+        self.said_of_state = ""
         self.off_clock_before = 0.0
 
     def carry_out(self) -> None:
         """Set up, train, measure."""
-        started = time.perf_counter()
+        started = clocks.perf_counter()
         self.enter("setup")
         spec, draft = self.spec, self.draft
-        for path in spec.files:
-            import_file(Path(path))
+        with contained():  # paths of data may be relative
+            for path in spec.files:
+                import_file(Path(path))
         device = torch.device(spec.device)
         use_tf32(False)
         draft.provenance |= provenance(spec, self.command)
@@ -118,12 +121,12 @@ class _Run:
         if dataset.fingerprint != spec.fingerprint:
             now = f"fingerprint {dataset.fingerprint}, planned with {spec.fingerprint}"
             raise GenbenchError(f"the data of {spec.data} is not what it was when the run was planned: {now}")
-        metrics = {name: self.metric(name) for name in spec.metrics}
+        metrics = self.metrics()
         budget = Budget.parse(spec.budget)
         memory = Memory(device, budget.memory_bytes)
         _seed_everything(spec.seed)
         subject = make_subject(dataset, device, spec.seed, self.folder)
-        draft.timing["setup"] = time.perf_counter() - started
+        draft.timing["setup"] = clocks.perf_counter() - started
         if spec.is_reference:
             subject.model = reference_row(spec.model, dataset.spec, subject.train, subject.test)
             draft.capabilities = ["Sampler"]
@@ -132,10 +135,19 @@ class _Run:
             self.train(subject, metrics, budget, memory, started)
         self.evaluate(subject, metrics)
 
-    def metric(self, name: str) -> Metric:
-        """A metric with the options of this run."""
-        cls = import_target(self.spec.metric_targets[name], Metric)
-        return cls(cls.Config.model_validate(self.spec.metrics[name]))
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics with the options of this run; one that can't be made is unmeasured."""
+        made: dict[str, Metric] = {}
+        for name, options in self.spec.metrics.items():
+            cls = import_target(self.spec.metric_targets[name], Metric)
+            try:
+                made[name] = cls(cls.Config.model_validate(options))
+            except Overstayed:
+                raise
+            except BaseException as error:  # foreign code, of which none may end the run
+                say_traceback(error)
+                self.draft.unmeasured.append(unmeasured(name, cls, "failed", error_text(error)))
+        return made
 
     def train(
         self, subject: Subject, metrics: dict[str, Metric], budget: Budget, memory: Memory, started: float
@@ -148,7 +160,7 @@ class _Run:
         subject.model = model
         quick = quick_metrics(metrics)
         self.enter("training")
-        self.in_loop = time.perf_counter()
+        self.in_loop = clocks.perf_counter()
         draft.timing["setup"] = self.in_loop - started
         try:
             trained = train(
@@ -177,18 +189,22 @@ class _Run:
             "flops_per_image": trained.flops_per_image,
             "peak_memory_bytes": memory.peak(),
         }
-        save_model(model, str(self.folder / ARTIFACTS["checkpoint"]))
+        try:
+            save_weights(model, self.folder / ARTIFACTS["checkpoint"])
+        except Exception as error:
+            say(f"there is no checkpoint: {error_text(error)}")
+            draft.unsaved("checkpoint", error)
 
     def evaluate(self, subject: Subject, metrics: dict[str, Metric]) -> None:
         """Measure and save pictures."""
         self.enter("evaluation")
-        started = time.perf_counter()
+        started = clocks.perf_counter()
 
         def begin(metric: str) -> None:
             self.enter("evaluation", metric=metric)
             subject.progress = self.reporter(metric)
 
-        for found in measure(subject, metrics, self.spec.protocol, begin):
+        for found in measure(subject, metrics, self.spec.protocol, begin, self.draft.metric_seconds.__setitem__):
             if isinstance(found, Value):
                 self.draft.metrics.append(found)
             else:
@@ -196,7 +212,7 @@ class _Run:
         save_gallery(subject, self.folder)
         set_state_aside(self.store, self.spec.key)
         self.draft.collect_artifacts(self.folder)
-        self.draft.timing["evaluation"] = time.perf_counter() - started
+        self.draft.timing["evaluation"] = clocks.perf_counter() - started
 
     def begin(self, clock: BudgetClock) -> None:
         """Training begins on this clock."""
@@ -211,7 +227,7 @@ class _Run:
     def off_clock(self) -> float:
         """Seconds in the training loop that the clock did not count, also in earlier processes of this run."""
         assert self.clock is not None  # the loop has begun
-        return self.off_clock_before + time.perf_counter() - self.in_loop - self.clock.seconds_here
+        return self.off_clock_before + clocks.perf_counter() - self.in_loop - self.clock.seconds_here
 
     @property
     def identity(self) -> str:
@@ -219,11 +235,14 @@ class _Run:
         return f"{self.spec.key} {self.spec.protocol_hash}"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep what training can go on from; a disk that is full costs no more than that."""
+        """Keep what training can go on from; a full disk, or a state that no file can hold, costs no more than the
+        state, and the log says so once."""
         try:
             save_state(self.folder / RESUME, state | {"off_clock": self.off_clock()}, self.identity)
-        except OSError as error:
-            print(f"could not save the state at step {state['clock']['steps']}: {error}")
+        except Exception as error:
+            if self.said_of_state != (reason := error_text(error)):
+                self.said_of_state = reason
+                say(f"could not save the state at step {state['clock']['steps']}: {reason}")
 
     def saved(self) -> dict[str, Any] | None:
         """The state that an earlier process of this run left, if one did; a bad one is named in the log and ignored."""
@@ -233,12 +252,12 @@ class _Run:
         try:
             state = load_state(path, self.identity)
         except GenbenchError as error:
-            print(f"starting over: {error}")
+            say(f"starting over: {error}")
             path.unlink()
             return None
         self.off_clock_before = state["off_clock"]
         self.draft.provenance["resumed"] = state["clock"]["steps"]
-        print(f"going on after step {state['clock']['steps']}")
+        say(f"going on after step {state['clock']['steps']}")
         return state
 
     def emit(self, event: dict[str, Any]) -> None:
@@ -254,13 +273,14 @@ class _Run:
 
     def reporter(self, metric: str) -> Callable[[float], None]:
         """Tells the parent how far a metric is, a few times a second at most."""
-        last = time.monotonic()
+        last = clocks.monotonic()
 
         def report(fraction: float) -> None:
             nonlocal last
-            if time.monotonic() - last >= HEARTBEAT:
-                last = time.monotonic()
-                self.wire.send({"phase": "evaluation", "metric": metric, "done": fraction})
+            number = plain_number(fraction)  # a metric may report anything
+            if number is not None and clocks.monotonic() - last >= HEARTBEAT:
+                last = clocks.monotonic()
+                self.wire.send({"phase": "evaluation", "metric": metric, "done": min(max(number, 0.0), 1.0)})
 
         return report
 
