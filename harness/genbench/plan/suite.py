@@ -16,6 +16,10 @@ from genbench.plan.spec import Precision, Select
 #: What is asked for by name: text that is parsed, or a reference that was parsed, or read from a record, before.
 Asked = str | InstanceOf[Reference]
 
+#: Runs of a plan, and so seeds too, at most.
+MOST_RUNS = 100_000
+#: Seeds at most: what a table of whole numbers has room for.
+LARGEST_SEED = 2**63 - 1
 #: Where the suites lie that the package ships.
 SUITES = Path(__file__).parent / "suites"
 
@@ -47,16 +51,16 @@ class Suite(Options):
     @classmethod
     def _count_or_list(cls, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
-            if value < 1:
-                raise ValueError("there must be at least one seed")
-            return tuple(range(value))
+            return _first(value, f"[{value}]")
         return value
 
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or len(set(value)) != len(value) or min(value) < 0:
-            raise ValueError("seeds must be distinct numbers from 0 on, at least one")
+        if not value or len(set(value)) != len(value) or min(value) < 0 or max(value) > LARGEST_SEED:
+            raise ValueError(f"seeds must be distinct numbers from 0 to {LARGEST_SEED}, at least one")
+        if len(value) > MOST_RUNS:
+            raise ValueError(f"these are {len(value):,} seeds, and a plan has at most {MOST_RUNS:,} runs")
         return value
 
 
@@ -128,12 +132,32 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """`3` is three seeds, 0 to 2; `0,7` are these two; `7,` is this one.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or means more seeds than a plan can have.
     """
     try:
         numbers = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise UsageError(f"malformed seeds '{text}': write a number of seeds (3) or a list of them (0,7)") from None
-    if not numbers or ("," not in text and numbers[0] < 1):
-        raise UsageError(f"malformed seeds '{text}': there must be at least one seed")
-    return tuple(numbers) if "," in text else tuple(range(numbers[0]))
+    try:
+        return tuple(numbers) if "," in text and numbers else _first(numbers[0] if numbers else 0, f"{text.strip()},")
+    except ValueError as error:
+        raise UsageError(f"malformed seeds '{text}': {error}") from None
+
+
+def _first(count: int, alone: str) -> tuple[int, ...]:
+    """The first `count` seeds.
+
+    Args:
+        count: how many.
+        alone: how the one seed of that number is written.
+
+    Raises:
+        ValueError: there are none, or more than a plan has runs.
+    """
+    if count < 1:
+        raise ValueError("there must be at least one seed")
+    if count > MOST_RUNS:
+        raise ValueError(
+            f"this means {count:,} seeds, and a plan has at most {MOST_RUNS:,} runs; the one seed is written {alone}"
+        )
+    return tuple(range(count))
