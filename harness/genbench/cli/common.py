@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from genbench.results.store import Skipped
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: Rows of a list above which its columns are not fitted to the terminal: that takes seconds.
+MANY = 500
+#: A list of names that are no longer than this is never wrapped.
+NAME_WIDTH = 48
 
 
 def plugin_option(function: F) -> F:
@@ -147,13 +151,26 @@ def print_json(value: Any) -> None:
 
 
 def print_list(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows as a table."""
+    """Print rows as a table, each cell in one line of plain text, wrapped to the terminal unless there are many."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    from genbench.report.protocols import one_line
+
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    if len(cells) > MANY:
+        lines = [columns, *cells]
+        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        click.echo(title)
+        for line in lines:
+            padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)]
+            click.echo("   ".join(padded).rstrip())
+        return
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in columns:
-        table.add_column(column, no_wrap=column == columns[0])
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for place, column in enumerate(columns):
+        longest = max((len(row[place]) for row in cells), default=0)
+        table.add_column(column, no_wrap=place == 0 and longest <= NAME_WIDTH, overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
     console().print(table)

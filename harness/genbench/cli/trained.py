@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,13 +38,37 @@ def run_options(function: F) -> F:
     return function
 
 
-def call(function: str, run: str, results: Path, plugins: tuple[str, ...], *arguments: Any) -> tuple[Trained, Any]:
-    """The run that is meant, and the result of `genbench.runner.use`'s `function` for it, from a worker process."""
+def picture_option(function: F) -> F:
+    """`--out`: the file of a picture."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="File of the picture. [default: one that is named after the run, in the working folder]",
+    )(function)
+
+
+def picture_path(what: str, trained: Trained) -> Path:
+    """A file in the working folder that is not there yet, named after what it shows and the run."""
+    stems = itertools.chain([""], (f"-{count}" for count in itertools.count(2)))
+    paths = (
+        Path(f"{what}-{trained.record.spec.model.replace('/', '-')}-{trained.record.key[:8]}{stem}.png")
+        for stem in stems
+    )
+    return next(path for path in paths if not os.path.lexists(path))
+
+
+def find(run: str, results: Path, plugins: tuple[str, ...]) -> Trained:
+    """The run that is meant."""
     from genbench.runner.trained import Trained
+
+    return Trained.find(run, results, plugins)
+
+
+def use(trained: Trained, function: str, *arguments: Any) -> Any:
+    """The result of `genbench.runner.use`'s `function` for a run, from a worker process."""
     from genbench.runner.workers import PLANNING, Workers
 
-    trained = Trained.find(run, results, plugins)
-    return trained, Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments)
+    return Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments)
 
 
 def _runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

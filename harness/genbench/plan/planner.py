@@ -129,14 +129,6 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     return Plan(runs, refused)
 
 
-def expected_seconds(run: RunSpec) -> float | None:
-    """How long a run will take, None where the budget is not in seconds."""
-    if run.is_reference:
-        return OVERHEAD / 2
-    seconds = Budget.parse(run.budget).seconds
-    return None if seconds is None else seconds + OVERHEAD
-
-
 def _parsed(asked: Sequence[Asked]) -> list[Reference]:
     return [found for one in asked for found in ([one] if isinstance(one, Reference) else parse_references(one))]
 

@@ -167,4 +167,3 @@ def load_dataset(reference: Reference, target: str) -> tuple[DatasetReference, D
 def capabilities(cls: type[Model]) -> list[str]:
     """The names of the capabilities that a model class has."""
     return [capability.__name__ for capability in CAPABILITIES if issubclass(cls, capability)]
-

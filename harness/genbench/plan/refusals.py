@@ -34,8 +34,8 @@ Pair = tuple[int, int]
 def refusals(models: Sequence[tuple[type[Model], ModelConfig]], data: Sequence[DataSpec]) -> dict[Pair, str]:
     """The pairs of a model and a dataset, by their places, that make no sense, each with the reason.
 
-    Any other fault of a model is left to its run, which makes a record of it; a class whose constructor ends the process
-    or takes longer than `LIMIT` is not asked again.
+    Any other fault of a model is left to its run, which makes a record of it; a class whose constructor ends the
+    process or takes longer than `LIMIT` is not asked again.
     """
     pairs = [(model, dataset) for model in range(len(models)) for dataset in range(len(data))]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, InstanceOf, ValidationError, field_validator
 
-from genbench.errors import GenbenchError, UsageError, unknown
+from genbench.errors import UsageError, unknown
 from genbench.options import Options
 from genbench.plan.references import Reference
 from genbench.plan.spec import Precision, Select
@@ -102,28 +103,30 @@ def find_suite(name: str) -> Path:
     """The file of a suite: a path, or the name of one that the package ships.
 
     Raises:
-        UsageError: it is neither a file nor such a name.
+        UsageError: it is neither a file nor such a name; the message has the nearest, of names and files beside it.
     """
     shipped = named_suites()
     if name in shipped:
         return shipped[name]
     path = Path(name)
-    if path.suffix or path.exists():
+    if path.exists():
         return path
-    raise unknown("suite", name, shipped)
+    valid = {each: each for each in shipped} | {other.stem: str(other) for other in path.parent.glob("*.toml")}
+    near = difflib.get_close_matches(path.stem, valid, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(valid[each] for each in near)}?" if near else f"choose from {', '.join(shipped)}"
+    raise UsageError(f"unknown suite '{name}': {'' if near else 'there is no such file; '}{hint}")
 
 
 def read_suite(path: Path) -> dict[str, Any]:
     """The values in a suite file.
 
     Raises:
-        UsageError: it is not TOML.
-        GenbenchError: it can't be read.
+        UsageError: it can't be read, or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise GenbenchError(f"can't read the suite {path}: {error.strerror}") from None
+        raise UsageError(f"can't read the suite {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no TOML file: {error}") from None
 

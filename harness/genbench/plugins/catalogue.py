@@ -89,8 +89,8 @@ class Catalogue:
         `plugin:name` says whose is meant.
 
         Raises:
-            UsageError: there is none, and the message has the nearest names, and the broken plugins if there are any; or
-                several plugins claim the name.
+            UsageError: there is none, and the message has the nearest names, and the broken plugins if there are any;
+                or several plugins claim the name.
         """
         offers: dict[str, Offer[Any]] = getattr(self, f"{what}s")
         if name in offers:

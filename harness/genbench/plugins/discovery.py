@@ -168,7 +168,7 @@ def _check_entry(hook: str, entry: Entry) -> None:
             f"{hook}: the name {reprlib.repr(name)} can't be used: up to {LONGEST} characters, no spaces, none of "
             "[ ] = | , : and quotes, and no - at the beginning"
         )
-    module, colon, target = entry.target.partition(":")
+    module, _, target = entry.target.partition(":")
     if not (module.strip() and target.strip()) or ":" in target:
         form = "module:function" if isinstance(entry, SelftestEntry) else "module:Class"
         raise TypeError(f"{hook}: the target of '{name}' is '{entry.target}', not '{form}'")

@@ -175,8 +175,8 @@ def import_file(path: Path) -> ModuleType:
 
 
 def _look_beside(path: Path) -> None:
-    """Have imports look into the file's folder after all others, but before the folders of other local files, and forget
-    the modules of those folders that have the name of one in this folder."""
+    """Have imports look into the file's folder after all but those of other local files, and forget the modules of
+    those folders that have the name of one in this folder."""
     folder = str(path.parent)
     if folder in sys.path and folder not in _folders:
         return

@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from genbench.errors import GenbenchError
@@ -56,15 +56,9 @@ class Workers:
 
     Args:
         preload: the module that the fork server imports; `PLANNING` starts sooner, `RUNNING` has all that a run needs.
-
-    Raises:
-        GenbenchError: this is itself a worker that is only just importing the main script, which then calls
-            `genbench.run` without the usual `if __name__ == "__main__":` around it.
     """
 
     def __init__(self, preload: str) -> None:
-        if getattr(multiprocessing.current_process(), "_inheriting", False):
-            raise GenbenchError('a script that calls genbench.run must do so under if __name__ == "__main__":')
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([preload])
 
@@ -92,8 +86,9 @@ class Workers:
         process = self._context.Process(
             target=_main, args=(target, arguments, there, log, variables, tuple(cores), threads)
         )
-        _ensure_server()
-        process.start()
+        with _without_main():
+            _ensure_server()
+            process.start()
         there.close()
         return Worker(process, here)
 
@@ -117,6 +112,18 @@ class Workers:
         if outcome == "crashed":
             raise RuntimeError(f"in a worker process:\n{value}")
         return value
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """While this lasts, have no main module: a process that is started then imports none of it. No worker needs it, and
+    it may be standard input, a notebook, or a script that would start everything once more."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _ensure_server() -> None:
