@@ -16,7 +16,6 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-
 #: Characters of a command that a lock says, and bytes that are read of what one says.
 COMMAND, LONGEST = 300, 16_384
 

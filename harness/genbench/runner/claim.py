@@ -20,8 +20,8 @@ class Claim:
 
     @classmethod
     def take(cls, hardware: Iterable[str], *, shared: bool, out: Path | None = None) -> Claim | None:
-        """A claim on all of this hardware, for runs of the output folder `out`, or None if some of it is claimed by a run that does not share, or by any
-        run if this one does not.
+        """A claim on all of this hardware, for runs of the output folder `out`, or None if some of it is claimed by a
+        run that does not share, or by any run if this one does not.
 
         Where locks can't be kept nothing is claimed, and a run that is slowed down only says so in its record. Other
         users' runs, and those in containers of their own, are not known either.
