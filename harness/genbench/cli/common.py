@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from genbench.cli.complete import names_of, one_of, plugins, statuses
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,6 +31,8 @@ def plugin_option(function: F) -> F:
         "plugins",
         multiple=True,
         metavar="FILE.py|no:NAME",
+        is_eager=True,
+        shell_complete=plugins,
         help="Load a local plugin file, or block a plugin. May be given several times.",
     )(function)
 
@@ -36,23 +40,6 @@ def plugin_option(function: F) -> F:
 def json_option(function: F) -> F:
     """`--json`: print JSON in place of a table."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(function)
-
-
-def names_of(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Completes the last of a comma-separated list of names of models, datasets, metrics or self-tests."""
-
-    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from genbench.plugins.catalogue import Catalogue
-
-        offers = getattr(Catalogue.find(), what)
-        before, comma, last = incomplete.rpartition(",")
-        return [
-            CompletionItem(before + comma + name, help=offer.entry.summary)
-            for name, offer in offers.items()
-            if name.startswith(last)
-        ]
-
-    return complete
 
 
 def _complete_suite(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -95,6 +82,7 @@ def suite_options(function: F) -> F:
         click.option(
             "--device",
             metavar="DEVICE",
+            shell_complete=one_of(lambda: ("auto", "cpu", "cuda")),
             help="auto, cpu, cuda (all GPUs, one for each run) or cuda:N. [default: auto]",
         ),
         click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="Arithmetic. [default: fp32]"),
@@ -114,6 +102,7 @@ def suite_options(function: F) -> F:
         click.option(
             "--retry",
             metavar="STATUS",
+            shell_complete=one_of(statuses),
             help="Redo runs that ended badly: failed for all of them, none, or one status, e.g. timeout; without "
             "models, those in the output folder. [default: failed]",
         ),

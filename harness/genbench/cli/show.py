@@ -7,7 +7,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from genbench.cli.common import console, json_option, names_of, plugin_option, print_json, print_list
+from genbench.cli.common import console, json_option, plugin_option, print_json, print_list
+from genbench.cli.complete import names_of
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -37,7 +37,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def to_json(tables: Sequence[Table]) -> str:
-    """A list of tables: protocol, columns, rows with one object per cell, problems, and the metrics that apply to no model."""
+    """A list of tables: protocol, columns, rows with one object per cell, problems, metrics that apply to no model."""
     return json.dumps([_document(table) for table in tables], indent=1, allow_nan=False) + "\n"
 
 
