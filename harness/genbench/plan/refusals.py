@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -114,9 +115,9 @@ def _answer(
     pairs: Sequence[Pair],
 ) -> None:
     """In the child: send the reason of each pair, empty where there is none."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    sys.stdout = sys.stderr = nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115  # for as long as this process lives
+    os.dup2(nowhere.fileno(), 1)
+    os.dup2(nowhere.fileno(), 2)
     torch.set_num_threads(1)  # the pools of the process that this one is forked from are not here
     for name in dir(torch.nn.init):
         if name.endswith("_") and not name.startswith("_"):
