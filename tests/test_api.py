@@ -27,9 +27,23 @@ def test_bad_arguments_are_usage_errors(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_script_without_a_main_guard_is_told_so(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text("import genbench\nprint(genbench.run('pca', budget='1steps', out='out'))\n")
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert 'under if __name__ == "__main__":' in done.stderr
+CALL = "print(len(genbench.run('pca', budget='1steps', metrics='reconstruction', out='out')))\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        (f"import genbench\n{CALL}", ["-"]),
+        (f"import genbench\nif __name__ == '__main__':\n    {CALL}", ["-"]),
+        (f"import genbench\n{CALL}", ["script.py"]),
+        (f"import genbench\n{CALL}", ["-c"]),
+    ],
+    ids=["standard input", "standard input, guarded", "a file without a guard", "-c"],
+)
+def test_a_script_runs_wherever_it_comes_from(script, arguments, tmp_path):
+    (tmp_path / "script.py").write_text(script)
+    arguments = [*arguments, script] if arguments == ["-c"] else arguments
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, input=script, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

@@ -35,8 +35,6 @@ def run(
 ) -> pd.DataFrame:
     """Do what `genbench run` does with flags of the same names; returns the numbers as a frame.
 
-    In a script, call it under `if __name__ == "__main__":`, since runs are processes.
-
     Args:
         models: references, e.g. `["vae", "vae[latent_dim=2|8]"]`.
         datasets: references, e.g. `["mnist[binarize=dynamic]"]`.

@@ -4,7 +4,7 @@ import pytest
 
 from genbench.errors import UsageError
 from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel
-from genbench.plan.planner import make_plan, wanted
+from genbench.plan.planner import describe, make_plan, wanted
 from genbench.plan.spec import REFERENCE_ROWS
 from genbench.plan.suite import Suite
 from genbench.plugins.catalogue import Catalogue
@@ -44,6 +44,51 @@ def test_default_metrics_stand_beside_others_unless_they_have_options(catalogue)
     assert asked("default") == asked()
     assert asked("default", "ais[n=5]") == [*asked(), "ais[n=5]"]
     assert sorted(asked("default", "fid[n=50]")) == sorted([*(name for name in asked() if name != "fid"), "fid[n=50]"])
+
+
+def test_a_default_metric_stays_the_one_it_is_where_a_file_claims_its_name(tmp_path):
+    path = tmp_path / "rival.py"
+    path.write_text(
+        "import genbench\nGENBENCH_API = 1\n@genbench.hookimpl\ndef genbench_metrics():\n"
+        "    yield genbench.MetricEntry('fid', 'rival:M', summary='mine')\n"
+    )
+    rivals = Catalogue.find([str(path)])
+    found = wanted(Suite(models=("pca",)), rivals).metrics
+    assert found == wanted(Suite(models=("pca",)), Catalogue.find()).metrics
+    beside = wanted(Suite(models=("pca",), metrics=("default", "rival:fid")), rivals).metrics
+    assert [str(reference) for reference, _ in beside if reference.name.endswith("fid")] == ["rival:fid"]
+    with pytest.raises(UsageError, match="metric 'fid' is asked for twice"):
+        wanted(Suite(models=("pca",), metrics=("metrics:fid", "rival:fid")), rivals)
+
+
+def test_a_model_may_be_asked_for_by_its_plugin(catalogue):
+    (run,) = make_plan(Suite(models=("ae:pca",)), catalogue, lambda w: prepared(w, calibrated=False)).runs
+    assert (run.model, run.target) == ("ae:pca", catalogue.get("model", "pca").entry.target)
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        (
+            Suite(models=("pca[latent_dim=1|2|3]", "ae"), datasets=("digits", "toy2d"), seeds=50_000),
+            "these are 400,000 runs (4 models × 2 datasets × 50,000 seeds), and a plan has at most 100,000",
+        ),
+        (
+            Suite(models=("vae[" + ",".join(f"o{n}=" + "|".join("0123456789") for n in range(12)) + "]",)),
+            "'vae' is asked for with 1,000,000,000,000 settings",
+        ),
+    ],
+)
+def test_a_plan_of_too_many_runs_is_refused_before_anything_is_loaded(catalogue, suite, message):
+    with pytest.raises(UsageError) as error:
+        make_plan(suite, catalogue, lambda _: pytest.fail("loaded"))
+    assert str(error.value).startswith(message)
+
+
+def test_planning_copies_nothing_for_each_run(catalogue):
+    plan = make_plan(Suite(models=("pca",), seeds=2), catalogue, prepared)
+    first, second = plan.runs[-2:]
+    assert describe(first)["protocol"] is second.protocol
 
 
 def test_a_run_asked_for_twice_is_run_once(catalogue):

@@ -1,14 +1,19 @@
 import importlib.metadata
+import itertools
+import json
+import os
 import textwrap
 import types
+from types import SimpleNamespace
 
 import pytest
 
 import genbench
 from genbench.errors import GenbenchError, UsageError
+from genbench.model import Model
 from genbench.plugins import discovery
 from genbench.plugins.catalogue import Catalogue, import_target
-from genbench.plugins.discovery import discover
+from genbench.plugins.discovery import discover, entries_of, one_line
 
 FAMILIES = {"ae", "vae", "ebm", "flow", "gan", "datasets", "ray"}
 
@@ -92,19 +97,103 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nothing_else(write,
     assert found["ae"].status == "active"
 
 
-def test_a_file_named_like_another_module_is_refused(write):
-    found = by_name(discover([write("json", "GENBENCH_API = 1")]))
-    assert "another module named 'json': rename the file" in found["json"].reason
+def test_a_name_claimed_twice_is_an_error_where_it_is_asked_for_and_nowhere_else(write):
+    path = write(
+        "rival",
+        """
+        import genbench
+
+        GENBENCH_API = 1
 
 
-def test_a_name_claimed_twice_is_an_error_naming_both_sides(write):
-    path = write("rival", MODEL.format(name="pca", file="rival"))
+        @genbench.hookimpl
+        def genbench_models():
+            for name in ("pca", "mine"):
+                yield genbench.ModelEntry(name, "rival:Mine", family="mine", summary="a model")
+
+
+        @genbench.hookimpl
+        def genbench_datasets():
+            yield genbench.DatasetEntry("digits", "rival:Mine", summary="data")
+
+
+        @genbench.hookimpl
+        def genbench_metrics():
+            yield genbench.MetricEntry("fid", "rival:Mine", summary="a metric")
+
+
+        @genbench.hookimpl
+        def genbench_executors():
+            yield genbench.ExecutorEntry("ray", "rival:Mine", summary="an executor")
+
+
+        @genbench.hookimpl
+        def genbench_selftests():
+            yield genbench.SelftestEntry("rbm", "rival:Mine", summary="a proof")
+        """,
+    )
     catalogue = Catalogue.find([path])
+    assert catalogue.get("model", "mine").plugin.name == catalogue.get("model", "rival:mine").plugin.name == "rival"
+    assert catalogue.get("model", "vae").plugin.name == "vae"
+    version = importlib.metadata.version("genbench")
     with pytest.raises(UsageError) as error:
         catalogue.get("model", "pca")
-    version = importlib.metadata.version("genbench")
-    assert f"two plugins offer 'pca': ae (genbench {version}) and rival ({path} " in str(error.value)
+    assert str(error.value).startswith(f"model 'pca' is claimed by ae (genbench {version}) and rival ({path} ")
+    assert str(error.value).endswith("ask for ae:pca or rival:pca, or rename one")
+    for what, name in (("dataset", "digits"), ("metric", "fid"), ("executor", "ray"), ("selftest", "rbm")):
+        with pytest.raises(UsageError, match=f"{what} '{name}' is claimed by"):
+            catalogue.get(what, name)
+        assert catalogue.get(what, f"rival:{name}").plugin.name == "rival"
+    assert {"ae:pca", "rival:pca", "mine"} <= set(catalogue.models)
+    assert "pca" not in catalogue.models
     assert Catalogue.find([path, "no:ae"]).get("model", "pca").plugin.name == "rival"
+
+
+ENTRY = {"name": "m", "target": "m:M", "family": "f", "summary": "s"}
+
+
+@pytest.mark.parametrize(
+    ("yielded", "reason"),
+    [
+        (lambda: None, "genbench_models returns None, not entries"),
+        (lambda: "ab", "genbench_models yields 'a', not a ModelEntry"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"summary": 3})], "genbench_models: summary of 'm' is 3, not text"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"target": None})], "target of 'm' is None, not text"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"name": ["m"]})], "name of \\['m'\\] is \\['m'\\], not text"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"name": "a model"})], "the name 'a model' can't be used"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"name": "m[x]"})], "can't be used"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"name": ""})], "can't be used"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"name": "-m"})], "can't be used"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"name": "m" * 101})], "can't be used"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"name": "m\x1b"})], "can't be used"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"target": ":M"})], "the target of 'm' is ':M', not 'module:Class'"),
+        (lambda: [genbench.ModelEntry(**ENTRY | {"family": "reference"})], "the family of 'm' is 'reference'"),
+        (lambda: [genbench.ModelEntry(**ENTRY)] * 2, "genbench_models yields two entries of the name 'm'"),
+        (lambda: itertools.cycle("a"), "genbench_models yields 'a'"),
+        (lambda: (genbench.ModelEntry(**ENTRY | {"name": f"m{n}"}) for n in itertools.count()), "more than 10000"),
+    ],
+)
+def test_hooks_that_yield_something_else_are_named_with_what_is_wrong(yielded, reason):
+    with pytest.raises(TypeError, match=reason):
+        entries_of(SimpleNamespace(genbench_models=yielded))
+
+
+def test_texts_of_entries_are_lines_that_steer_no_terminal():
+    entry = genbench.ModelEntry("m", "m:M", "my\nfamily", "one\n\ttwo \x1b[31mred\u202e", "A.\rB.")
+    (found,) = entries_of(SimpleNamespace(genbench_models=lambda: [entry]))
+    assert (found.family, found.summary, found.reference) == ("my family", "one two [31mred", "A. B.")
+
+
+class Unreadable(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+def test_a_reason_is_one_line_of_bounded_length_whatever_was_raised():
+    assert one_line(ValueError("a\n b")) == "ValueError: a b"
+    assert one_line(ValueError()) == "ValueError: no message"
+    assert one_line(Unreadable()) == "Unreadable: a message that can't be read"
+    assert len(one_line(ValueError("x" * 10**6))) < 600
 
 
 def test_a_plugin_can_be_blocked_by_option_and_by_environment(monkeypatch):
@@ -117,15 +206,31 @@ def test_a_plugin_can_be_blocked_by_option_and_by_environment(monkeypatch):
         discover(["no:aee"])
 
 
-def test_a_missing_file_is_an_error():
-    with pytest.raises(UsageError, match=r"-p absent\.py: no such Python file"):
-        discover(["absent.py"])
+def test_what_is_no_file_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "folder.py").mkdir()
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "notes.txt").write_text("GENBENCH_API = 1")
+    for name, reason in (
+        ("absent.py", "no such Python file"),
+        ("notes.txt", "no such Python file"),
+        ("folder.py", "a folder, not a Python file"),
+        ("pipe.py", "no plain file, not a Python file"),
+    ):
+        with pytest.raises(UsageError, match=rf"-p .*{name}: {reason}"):
+            discover([str(tmp_path / name)])
 
 
-def test_an_unknown_name_mentions_broken_plugins(write):
-    catalogue = Catalogue.find([write("broken_plugin", "1/0")])
-    with pytest.raises(UsageError, match=r"unknown model 'mine'.*broken plugins: broken_plugin; see genbench plugins"):
+def test_an_unknown_name_mentions_installed_plugins_that_are_broken(monkeypatch):
+    def load():
+        raise ImportError("no spam")
+
+    monkeypatch.setattr(
+        discovery.importlib.metadata, "entry_points", lambda group: [SimpleNamespace(name="spam", dist=None, load=load)]
+    )
+    catalogue = Catalogue.find()
+    with pytest.raises(UsageError, match=r"unknown model 'mine'.* \(broken plugin spam: ImportError: no spam\)$"):
         catalogue.get("model", "mine")
+    assert catalogue.get("metric", "fid").plugin.name == "metrics"
 
 
 def test_lifecycle_hooks_of_a_local_file_are_registered_in_this_process(write):
@@ -145,7 +250,7 @@ def test_lifecycle_hooks_of_a_local_file_are_registered_in_this_process(write):
     )
     found = discover([path])
     found.manager.hook.genbench_run_start(spec="a run")
-    assert found.manager.get_plugin("my_logger").seen == ["a run"]
+    assert found.manager.get_plugin("my_logger").module.seen == ["a run"]
 
 
 def test_a_hook_wrapper_is_refused(write):
@@ -165,7 +270,7 @@ def test_a_hook_wrapper_is_refused(write):
     found = by_name(discover([path]))["wrapping"]
     assert (found.status, found.reason) == (
         "broken",
-        "BrokenFile: TypeError: genbench_run_start is a hook wrapper, and hooks are called one by one",
+        "TypeError: genbench_run_start is a hook wrapper, and hooks are called one by one",
     )
 
 
@@ -174,6 +279,17 @@ def test_a_target_must_be_importable_and_of_the_right_kind():
         import_target("absent:Thing", object)
     with pytest.raises(GenbenchError, match=r"json:JSONDecoder is no subclass of builtins\.int"):
         import_target("json:JSONDecoder", int)
+
+
+def test_a_config_must_be_one(monkeypatch):
+    class Odd(Model):
+        Config = dict
+
+    monkeypatch.setattr(json, "Odd", Odd, raising=False)
+    with pytest.raises(
+        GenbenchError, match=r"json:Odd: its Config is no subclass of genbench\.model\.base\.ModelConfig"
+    ):
+        import_target("json:Odd", Model)
 
 
 def test_every_hook_has_a_docstring_and_stands_in_the_readme(readme):

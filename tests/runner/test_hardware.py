@@ -13,7 +13,7 @@ from genbench.errors import UsageError
 from genbench.plan.environment import visible_gpus
 from genbench.plan.exchange import VisibleGpu
 from genbench.runner import claim, slots
-from genbench.runner.claim import Claim
+from genbench.runner.claim import Claim, claimed
 from genbench.runner.slots import make_slots
 
 GPUS = [VisibleGpu("3", "gpu-a"), VisibleGpu("5", "gpu-b")]
@@ -119,6 +119,19 @@ def test_what_is_claimed_is_not_claimed_again_unless_both_share(unclaimed):
     assert Claim.take(["core-1"], shared=False) is not None
 
 
+def test_a_claim_says_who_has_the_hardware(unclaimed, tmp_path):
+    held = Claim.take(["core-0", "core-1"], shared=False, out=tmp_path / "out")
+    said = claimed(["core-0", "core-1"])
+    assert said.startswith(f"core-0, core-1 (process {os.getpid()}, `")
+    assert f"`, for {tmp_path / 'out'}, since 20" in said
+    assert said.count("(process") == 1
+    for content in (b"", b"[1]", b'{"pid": 3}', b"\xff", b"{" * 10**6):
+        (claim.folder() / "core-1").write_bytes(content)
+        assert claimed(["core-1"]) == "core-1"
+    assert claimed(["core-7"]) == "core-7"
+    held.release()
+
+
 def test_nothing_is_claimed_where_no_lock_can_be_kept(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setattr(claim, "folder", lambda: tmp_path / "file" / "claims")
@@ -136,8 +149,10 @@ def test_of_two_campaigns_with_budgets_in_seconds_one_waits(start):
     both = [start(name, "2s") for name in "ab"]
     said = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    waited = ["waiting for another genbench to finish with core-" in text for text in said]
-    assert sorted(waited) == [False, True]
+    (waited,) = [text for text in said if "waiting" in text]
+    other = both[1 - said.index(waited)]
+    assert "waiting for another genbench to finish with core-" in waited
+    assert f"(process {other.pid}, `-c run --models steady" in waited.replace("\n", " ")
 
 
 def test_campaigns_with_budgets_in_steps_do_not_wait_for_each_other(start):

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from genbench.cli.complete import names_of, one_of, plugins, statuses
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from genbench.results.store import Skipped
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: Rows of a list above which its columns are not fitted to the terminal: that takes seconds.
+MANY = 500
+#: A list of names that are no longer than this is never wrapped.
+NAME_WIDTH = 48
 
 
 def plugin_option(function: F) -> F:
@@ -25,6 +31,8 @@ def plugin_option(function: F) -> F:
         "plugins",
         multiple=True,
         metavar="FILE.py|no:NAME",
+        is_eager=True,
+        shell_complete=plugins,
         help="Load a local plugin file, or block a plugin. May be given several times.",
     )(function)
 
@@ -32,23 +40,6 @@ def plugin_option(function: F) -> F:
 def json_option(function: F) -> F:
     """`--json`: print JSON in place of a table."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(function)
-
-
-def names_of(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Completes the last of a comma-separated list of names of models, datasets, metrics or self-tests."""
-
-    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from genbench.plugins.catalogue import Catalogue
-
-        offers = getattr(Catalogue.find(), what)
-        before, comma, last = incomplete.rpartition(",")
-        return [
-            CompletionItem(before + comma + name, help=offer.entry.summary)
-            for name, offer in offers.items()
-            if name.startswith(last)
-        ]
-
-    return complete
 
 
 def _complete_suite(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -91,6 +82,7 @@ def suite_options(function: F) -> F:
         click.option(
             "--device",
             metavar="DEVICE",
+            shell_complete=one_of(lambda: ("auto", "cpu", "cuda")),
             help="auto, cpu, cuda (all GPUs, one for each run) or cuda:N. [default: auto]",
         ),
         click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="Arithmetic. [default: fp32]"),
@@ -110,6 +102,7 @@ def suite_options(function: F) -> F:
         click.option(
             "--retry",
             metavar="STATUS",
+            shell_complete=one_of(statuses),
             help="Redo runs that ended badly: failed for all of them, none, or one status, e.g. timeout; without "
             "models, those in the output folder. [default: failed]",
         ),
@@ -147,13 +140,26 @@ def print_json(value: Any) -> None:
 
 
 def print_list(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows as a table."""
+    """Print rows as a table, each cell in one line of plain text, wrapped to the terminal unless there are many."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    from genbench.report.protocols import one_line
+
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    if len(cells) > MANY:
+        lines = [columns, *cells]
+        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        click.echo(title)
+        for line in lines:
+            padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)]
+            click.echo("   ".join(padded).rstrip())
+        return
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in columns:
-        table.add_column(column, no_wrap=column == columns[0])
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for place, column in enumerate(columns):
+        longest = max((len(row[place]) for row in cells), default=0)
+        table.add_column(column, no_wrap=place == 0 and longest <= NAME_WIDTH, overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
     console().print(table)

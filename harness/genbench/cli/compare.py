@@ -7,11 +7,17 @@ from pathlib import Path
 import click
 
 from genbench.cli.common import json_option
+from genbench.cli.complete import columns
 
 
 @click.command("compare")
 @click.argument("out", type=click.Path(path_type=Path), default=Path("results"))
-@click.option("--column", metavar="NAME", help="The column to compare. [default: the first in which models are ranked]")
+@click.option(
+    "--column",
+    metavar="NAME",
+    shell_complete=columns,
+    help="The column to compare. [default: the first in which models are ranked]",
+)
 @json_option
 def command(out: Path, column: str | None, as_json: bool) -> None:
     """Compare the models of the output folder OUT (default: results) in one column.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from genbench.cli.common import json_option, print_json
-from genbench.cli.trained import call, run_options
+from genbench.cli.trained import find, run_options, use
 
 
 @click.command("gallery")
@@ -32,7 +32,8 @@ def command(run: str, results: Path, plugins: tuple[str, ...], to: Path | None, 
       genbench gallery 592e98 --results sweep --to pictures
       genbench gallery results/runs/592e98dbd1b30e6c --json
     """
-    trained, (paths, failed) = call("gallery", run, results, plugins, to, returns=tuple[list[Path], dict[str, str]])
+    trained = find(run, results, plugins)
+    paths, failed = use(trained, "gallery", to, returns=tuple[list[Path], dict[str, str]])
     if as_json:
         print_json({"run": trained.record.key, "pictures": paths, "failed": failed})
     else:

@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from genbench.cli.common import json_option, print_json
-from genbench.cli.trained import call, run_options
+from genbench.cli.trained import find, picture_option, picture_path, run_options, use
 
 
 @click.command("reconstruct")
 @run_options
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File of the picture.")
+@picture_option
 @json_option
 def command(
-    run: str, results: Path, plugins: tuple[str, ...], images: tuple[Path, ...], out: Path, as_json: bool
+    run: str, results: Path, plugins: tuple[str, ...], images: tuple[Path, ...], out: Path | None, as_json: bool
 ) -> None:
     """Save the image files, as the trained model of RUN sees them, above what it makes of them.
 
@@ -25,10 +25,12 @@ def command(
 
     \b
     Examples:
-      genbench reconstruct ae mine.png --out rows.png
+      genbench reconstruct ae mine.png
       genbench reconstruct 592e98 --results sweep *.jpg --out rows.png
     """
-    trained, steps = call("reconstructions", run, results, plugins, list(images), out, returns=list[str])
+    trained = find(run, results, plugins)
+    out = out or picture_path("reconstructions", trained)
+    steps = use(trained, "reconstructions", list(images), out, returns=list[str])
     if as_json:
         done = [{"image": image, "done": step} for image, step in zip(images, steps, strict=True)]
         print_json({"run": trained.record.key, "images": done, "picture": out})

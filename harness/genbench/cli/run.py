@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genbench.cli.common import console, suite_options, warn_of_skipped
+from genbench.cli.complete import names_of, one_of, trackers
 from genbench.cli.output import hangup_ignored
 from genbench.errors import GenbenchError
 from genbench.plain import error_message, plain_text
@@ -22,8 +23,19 @@ SOME_NOT_OK, NONE_OK = 3, 4
 
 @click.command("run")
 @suite_options
-@click.option("--track", metavar="NAMES", help="Log to trackers as runs go: tensorboard, mlflow or both.")
-@click.option("--executor", metavar="NAME", default="local", help="What carries the runs out. [default: local]")
+@click.option(
+    "--track",
+    metavar="NAMES",
+    shell_complete=one_of(trackers, many=True),
+    help="Log to trackers as runs go: tensorboard, mlflow or both.",
+)
+@click.option(
+    "--executor",
+    metavar="NAME",
+    default="local",
+    shell_complete=names_of("executors"),
+    help="What carries the runs out. [default: local]",
+)
 @click.option(
     "--address", metavar="ADDRESS", help="Where the executor finds its machines, e.g. auto for a Ray cluster."
 )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.common import console, json_option, names_of, plugin_option, print_json
+from genbench.cli.common import console, json_option, plugin_option, print_json
+from genbench.cli.complete import names_of
 
 if TYPE_CHECKING:
     from genbench.selftest.base import Check

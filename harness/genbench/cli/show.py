@@ -7,7 +7,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from genbench.cli.common import console, json_option, names_of, plugin_option, print_json, print_list
+from genbench.cli.common import console, json_option, plugin_option, print_json, print_list
+from genbench.cli.complete import names_of
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -34,10 +35,11 @@ def command(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
 
     catalogue = Catalogue.find(plugins)
     kinds = catalogue.kinds
-    what = next((kind for kind, offers in kinds.items() if name in offers), None)
+    names = {kind: {*offers, *(offer.entry.name for offer in offers.values())} for kind, offers in kinds.items()}
+    what = next((kind for kind in kinds if name.rpartition(":")[2] in names[kind]), None)
     if what is None:
         raise unknown("model, dataset or metric", name, [n for offers in kinds.values() for n in offers])
-    offer = kinds[what][name]
+    offer = catalogue.get(what, name)
     found = Workers(PLANNING).call("genbench.plan.describe:describe", what, offer.entry.target, catalogue.files)
     head = {
         "name": name,
@@ -45,7 +47,7 @@ def command(name: str, plugins: tuple[str, ...], as_json: bool) -> None:
         "summary": offer.entry.summary,
         "reference": offer.entry.reference,
         "from": f"{offer.plugin.source} {offer.plugin.version}",
-        "target": offer.entry.target,
+        "target": _readable(offer.entry.target),
     }
     if as_json:
         print_json(head | found)
@@ -69,6 +71,12 @@ def _print(head: dict[str, Any], found: dict[str, Any]) -> None:
     columns = ("name", "type", "default", "bounds", "meaning")
     rows = [[_text(option[column]) for column in columns] for option in found["options"]]
     print_list("options", ["option", *columns[1:]], rows)
+
+
+def _readable(target: str) -> str:
+    """The target as a plugin's author writes it, without the hash in the name of a local file's module."""
+    module, _, name = target.partition(":")
+    return f"{module.partition('@')[0]}:{name}"
 
 
 def _text(value: Any) -> str:

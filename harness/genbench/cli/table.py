@@ -7,14 +7,26 @@ from pathlib import Path
 
 import click
 
+from genbench.cli import complete
+
 FORMATS = ("terminal", "md", "csv", "latex", "html", "json")
 
 
 @click.command("table")
 @click.argument("out", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True, help="The format.")
-@click.option("--sort", metavar="COLUMN", help="Sort rows by this column, best first; -COLUMN for worst first.")
-@click.option("--columns", metavar="NAMES", help="Show only these columns, separated by commas, in this order.")
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    shell_complete=complete.columns,
+    help="Sort rows by this column, best first; -COLUMN for worst first.",
+)
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    shell_complete=complete.columns,
+    help="Show only these columns, separated by commas, in this order.",
+)
 def command(out: Path, form: str, sort: str | None, columns: str | None) -> None:
     """Print the comparison tables of the output folder OUT (default: results), one per protocol.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,22 +39,41 @@ def run_options(function: F) -> F:
     return function
 
 
-def call(
-    function: str, run: str, results: Path, plugins: tuple[str, ...], *arguments: Any, returns: Any = None
-) -> tuple[Trained, Any]:
-    """The run that is meant, and the result of `genbench.runner.use`'s `function` for it, from a worker process.
+def picture_option(function: F) -> F:
+    """`--out`: the file of a picture."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="File of the picture. [default: one that is named after the run, in the working folder]",
+    )(function)
 
-    Paths are made absolute first: plugins' code may change the working folder.
-    """
+
+def picture_path(what: str, trained: Trained) -> Path:
+    """A file in the working folder that is not there yet, named after what it shows and the run."""
+    stems = itertools.chain([""], (f"-{count}" for count in itertools.count(2)))
+    paths = (
+        Path(f"{what}-{trained.record.spec.model.replace('/', '-')}-{trained.record.key[:8]}{stem}.png")
+        for stem in stems
+    )
+    return next(path for path in paths if not os.path.lexists(path))
+
+
+def find(run: str, results: Path, plugins: tuple[str, ...]) -> Trained:
+    """The run that is meant. Paths are made absolute first: plugins' code may change the working folder."""
     from genbench.data.cache import fix_folders
     from genbench.runner.trained import Trained
-    from genbench.runner.workers import PLANNING, Workers
 
     fix_folders()
     trained = Trained.find(run, results, plugins)
-    trained = replace(trained, folder=trained.folder.absolute())
+    return replace(trained, folder=trained.folder.absolute())
+
+
+def use(trained: Trained, function: str, *arguments: Any, returns: Any = None) -> Any:
+    """The result of `genbench.runner.use`'s `function` for a run, from a worker process."""
+    from genbench.runner.workers import PLANNING, Workers
+
     arguments = tuple(_absolute(argument) for argument in arguments)
-    return trained, Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments, returns=returns)
+    return Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments, returns=returns)
 
 
 def _absolute(argument: Any) -> Any:

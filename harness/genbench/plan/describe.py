@@ -16,9 +16,8 @@ from genbench.data.views import ViewOptions
 from genbench.metrics.base import Metric
 from genbench.model import Model
 from genbench.options import Options
-from genbench.plan.prepare import capabilities
+from genbench.plan.prepare import capabilities, import_files
 from genbench.plugins.catalogue import import_target
-from genbench.plugins.local import import_file
 
 BASES: dict[str, type] = {"model": Model, "dataset": DatasetSource, "metric": Metric}
 _BOUNDS = {
@@ -33,10 +32,10 @@ def describe(what: str, target: str, files: list[Path]) -> dict[str, Any]:
     """The docstring, the options with type, default, bounds and meaning, and what else is particular to the kind.
 
     Raises:
+        UsageError: a file can't be imported.
         GenbenchError: the target can't be imported.
     """
-    for path in files:
-        import_file(path)
+    import_files(files)
     cls = import_target(target, BASES[what])
     found: dict[str, Any] = {
         "description": inspect.getdoc(cls) or "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from genbench.plan.budget import Budget
 from genbench.plan.exchange import Prepared, PreparedDataset, Wanted
 from genbench.plan.references import Reference, parse_references
 from genbench.plan.spec import REFERENCE_FAMILY, REFERENCE_ROWS, RunSpec
-from genbench.plan.suite import Asked, Suite
+from genbench.plan.suite import MOST_RUNS, Asked, Suite
 from genbench.plugins.catalogue import Catalogue
 
 #: What a run is expected to cost beside its training, in seconds, where no record tells.
@@ -47,13 +47,17 @@ def wanted(suite: Suite, catalogue: Catalogue) -> Wanted:
         UsageError: a reference is malformed, or its name unknown, or it stands twice.
     """
     metrics = _metrics(suite.metrics or (DEFAULT,), catalogue)
-    names = [reference.name for reference, _ in metrics]
+    names = [_short(reference.name) for reference, _ in metrics]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"metric '{name}' is asked for twice: numbers of two settings would share a column")
+    models, datasets = _parsed(suite.models), _parsed(suite.datasets)
+    if (runs := len(models) * len(datasets) * len(suite.seeds)) > MOST_RUNS:
+        product = f"{len(models):,} models × {len(datasets):,} datasets × {len(suite.seeds):,} seeds"
+        raise UsageError(f"these are {runs:,} runs ({product}), and a plan has at most {MOST_RUNS:,}: ask for fewer")
     return Wanted(
-        models=_references("model", suite.models, catalogue),
-        datasets=_references("dataset", suite.datasets, catalogue),
+        models=_references("model", models, catalogue),
+        datasets=_references("dataset", datasets, catalogue),
         metrics=metrics,
         device=suite.device,
         files=catalogue.files,
@@ -88,7 +92,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     runs: list[RunSpec] = []
     refused: list[Refused] = []
     for dataset in prepared.datasets:
-        entry = catalogue.datasets[dataset.name].entry
+        entry = catalogue.get("dataset", dataset.name).entry
         here = common | {
             "dataset": dataset.name,
             "data": dataset.label,
@@ -104,7 +108,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
             if dataset.label in model.refusals:
                 refused.append(Refused(model.label, dataset.label, model.refusals[dataset.label]))
                 continue
-            offer = catalogue.models[model.name]
+            offer = catalogue.get("model", model.name)
             runs += [
                 RunSpec(
                     model=model.name,
@@ -125,32 +129,32 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     return Plan(runs, refused)
 
 
-def expected_seconds(run: RunSpec) -> float | None:
-    """How long a run will take, None where the budget is not in seconds."""
-    if run.is_reference:
-        return OVERHEAD / 2
-    seconds = Budget.parse(run.budget).seconds
-    return None if seconds is None else seconds + OVERHEAD
-
-
 def _parsed(asked: Sequence[Asked]) -> list[Reference]:
     return [found for one in asked for found in ([one] if isinstance(one, Reference) else parse_references(one))]
 
 
-def _references(what: str, asked: Sequence[Asked], catalogue: Catalogue) -> list[tuple[Reference, str]]:
-    return [(reference, catalogue.get(what, reference.name).entry.target) for reference in _parsed(asked)]
+def _references(what: str, asked: Sequence[Reference], catalogue: Catalogue) -> list[tuple[Reference, str]]:
+    targets = {name: catalogue.get(what, name).entry.target for name in {reference.name: None for reference in asked}}
+    return [(reference, targets[reference.name]) for reference in asked]
 
 
 def _metrics(asked: Sequence[Asked], catalogue: Catalogue) -> list[tuple[Reference, str]]:
     """The metrics asked for; `default` stands for the default ones that are not named beside it."""
     references = _parsed(asked)
-    named = {reference.name for reference in references}
-    defaults = [Reference(name) for name, o in catalogue.metrics.items() if o.entry.default and name not in named]
-    found = []
+    named = {_short(reference.name) for reference in references}
+    found: list[tuple[Reference, str]] = []
     for reference in references:
-        is_default = reference.name == DEFAULT and not reference.options
-        found += defaults if is_default else [reference]
-    return [(reference, catalogue.get("metric", reference.name).entry.target) for reference in found]
+        if reference.name == DEFAULT and not reference.options:
+            entries = [offer.entry for offer in catalogue.metrics.values() if offer.entry.default]
+            found += [(Reference(entry.name), entry.target) for entry in entries if entry.name not in named]
+        else:
+            found.append((reference, catalogue.get("metric", reference.name).entry.target))
+    return found
+
+
+def _short(name: str) -> str:
+    """A name without the plugin that is said to offer it."""
+    return name.rpartition(":")[2]
 
 
 def _protocol(suite: Suite, budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> dict[str, Any]:
@@ -189,4 +193,4 @@ def _distribution(source: str) -> str:
 
 def describe(run: RunSpec) -> dict[str, Any]:
     """A run as plain data, for `--json`."""
-    return asdict(run) | {"key": run.key, "protocol_hash": run.protocol_hash}
+    return run.plain() | {"key": run.key, "protocol_hash": run.protocol_hash}

@@ -6,19 +6,23 @@ model whether it can be trained on it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from genbench.data import Dataset, DatasetSource
 from genbench.data.cache import cache_folder
 from genbench.data.views import ViewOptions, apply_view
-from genbench.errors import GenbenchError, UnsupportedData, UsageError, unknown
+from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.metrics.base import Metric
 from genbench.model import CAPABILITIES, Model, Sampler
 from genbench.plan.environment import hardware, resolve_device, versions
 from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel, Wanted
 from genbench.plan.references import Reference, changed, reference_text, validate
+from genbench.plan.refusals import refusals
 from genbench.plugins.catalogue import import_target
+from genbench.plugins.discovery import one_line
 from genbench.plugins.local import import_file
 
 
@@ -26,19 +30,21 @@ def prepare(wanted: Wanted) -> Prepared:
     """Validate and load what is wanted.
 
     Raises:
-        UsageError: an option is unknown or refused, or there is no such device.
-        GenbenchError: a target can't be imported, or a dataset can't be had.
+        UsageError: an option is unknown or refused, or there is no such device, or something of a plugin's can't be
+            imported or made.
+        GenbenchError: a dataset can't be had.
     """
-    for path in wanted.files:
-        import_file(path)
+    import_files(wanted.files)
     device = resolve_device(wanted.device)
-    metrics: dict[str, Metric] = {}
-    for reference, target in wanted.metrics:
-        cls = import_target(target, Metric)
-        metrics[reference.name] = cls(validate(cls.Config, reference, "metric"))
-    models = [(reference, import_target(target, Model)) for reference, target in wanted.models]
+    metrics = {reference.name: make_metric(reference, target) for reference, target in wanted.metrics}
+    classes = {target: _class("model", reference.name, target, Model) for reference, target in wanted.models}
+    models = [(reference, classes[target]) for reference, target in wanted.models]
     configs = [validate(cls.Config, reference, "model") for reference, cls in models]
     loaded = [load_dataset(reference, target) for reference, target in wanted.datasets]
+    refused = refusals(
+        [(cls, config) for (_, cls), config in zip(models, configs, strict=True)],
+        [dataset.spec for _, dataset in loaded],
+    )
     return Prepared(
         models=[
             PreparedModel(
@@ -46,9 +52,9 @@ def prepare(wanted: Wanted) -> Prepared:
                 label=reference_text(reference.name, changed(config)),
                 config=config.model_dump(mode="json"),
                 capabilities=capabilities(cls),
-                refusals={p.label: why for p, dataset in loaded if (why := _refusal(cls, config, dataset))},
+                refusals={p.label: refused[place, at] for at, (p, _) in enumerate(loaded) if (place, at) in refused},
             )
-            for (reference, cls), config in zip(models, configs, strict=True)
+            for place, ((reference, cls), config) in enumerate(zip(models, configs, strict=True))
         ],
         datasets=[
             PreparedDataset(
@@ -57,7 +63,7 @@ def prepare(wanted: Wanted) -> Prepared:
                 p.config,
                 p.view,
                 dataset.fingerprint,
-                {name: metric.protocol(dataset) for name, metric in metrics.items()},
+                {name: _metric_protocol(name, metric, dataset) for name, metric in metrics.items()},
             )
             for p, dataset in loaded
         ],
@@ -67,6 +73,57 @@ def prepare(wanted: Wanted) -> Prepared:
         versions=versions(),
         calibrated=any(Sampler in metric.requires for metric in metrics.values()),
     )
+
+
+def import_files(files: Iterable[Path]) -> None:
+    """Import local plugin files.
+
+    Raises:
+        UsageError: one can't be imported; the message says which, and why.
+    """
+    for path in files:
+        try:
+            import_file(path)
+        except (Exception, SystemExit) as error:
+            raise UsageError(f"-p {path}: {one_line(error)}") from error
+
+
+def make_metric(reference: Reference, target: str) -> Metric:
+    """The metric that a reference names, with its options.
+
+    Raises:
+        UsageError: it can't be imported or made, or an option is unknown or refused.
+    """
+    cls = _class("metric", reference.name, target, Metric)
+    config = validate(cls.Config, reference, "metric")
+    try:
+        metric: Metric = cls(config)
+    except GenbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"metric '{reference.name}': {one_line(error)}") from error
+    return metric
+
+
+def _metric_protocol(name: str, metric: Metric, dataset: Dataset) -> dict[str, Any]:
+    try:
+        return metric.protocol(dataset)
+    except GenbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"metric '{name}' on dataset '{dataset.name}': {one_line(error)}") from error
+
+
+def _class(what: str, name: str, target: str, base: type) -> Any:
+    """The class of an entry that was asked for.
+
+    Raises:
+        UsageError: it can't be imported, or is none of its kind; the message names the entry.
+    """
+    try:
+        return import_target(target, base)
+    except GenbenchError as error:
+        raise UsageError(f"{what} '{name}': {error}") from error
 
 
 @dataclass(frozen=True)
@@ -110,18 +167,3 @@ def load_dataset(reference: Reference, target: str) -> tuple[DatasetReference, D
 def capabilities(cls: type[Model]) -> list[str]:
     """The names of the capabilities that a model class has."""
     return [capability.__name__ for capability in CAPABILITIES if issubclass(cls, capability)]
-
-
-def _refusal(cls: type[Model], config: Any, dataset: Dataset) -> str | None:
-    """Why this model can't be trained on this dataset, or None.
-
-    Any other fault of a model is left to its run, which makes a record of it.
-    """
-    try:
-        cls.check_data(dataset.spec)
-        cls(dataset.spec, config)
-    except UnsupportedData as error:
-        return str(error)
-    except Exception:  # noqa: S110  # see the docstring
-        pass
-    return None

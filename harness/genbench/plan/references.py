@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from genbench.errors import UsageError, unknown
 from genbench.options import Options
 
 C = TypeVar("C", bound=Options)
+#: What one sweep may stand for, at most.
+MOST_REFERENCES = 100_000
 _REFERENCE = re.compile(r"([^\[\]=|,\s]+)(?:\[(.*)\])?", re.DOTALL)
 
 
@@ -105,6 +108,8 @@ def _expand(text: str) -> Iterator[Reference]:
         if option in choices:
             raise UsageError(f"malformed reference '{text}': option '{option}' stands twice")
         choices[option] = [value.strip() for value in _split(value, "|", text)]
+    if (count := math.prod(map(len, choices.values()))) > MOST_REFERENCES:
+        raise UsageError(f"'{name}' is asked for with {count:,} settings: a plan has room for {MOST_REFERENCES:,}")
     for values in itertools.product(*choices.values()):
         yield Reference(name, dict(zip(choices, values, strict=True)))
 

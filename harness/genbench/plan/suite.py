@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, InstanceOf, ValidationError, field_validator
 
-from genbench.errors import GenbenchError, UsageError, unknown
+from genbench.errors import UsageError, unknown
 from genbench.options import Options
 from genbench.plan.references import Reference
 from genbench.plan.spec import Precision, Select
@@ -16,6 +17,10 @@ from genbench.plan.spec import Precision, Select
 #: What is asked for by name: text that is parsed, or a reference that was parsed, or read from a record, before.
 Asked = str | InstanceOf[Reference]
 
+#: Runs of a plan, and so seeds too, at most.
+MOST_RUNS = 100_000
+#: Seeds at most: what a table of whole numbers has room for.
+LARGEST_SEED = 2**63 - 1
 #: Where the suites lie that the package ships.
 SUITES = Path(__file__).parent / "suites"
 
@@ -47,16 +52,16 @@ class Suite(Options):
     @classmethod
     def _count_or_list(cls, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
-            if value < 1:
-                raise ValueError("there must be at least one seed")
-            return tuple(range(value))
+            return _first(value, f"[{value}]")
         return value
 
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or len(set(value)) != len(value) or min(value) < 0:
-            raise ValueError("seeds must be distinct numbers from 0 on, at least one")
+        if not value or len(set(value)) != len(value) or min(value) < 0 or max(value) > LARGEST_SEED:
+            raise ValueError(f"seeds must be distinct numbers from 0 to {LARGEST_SEED}, at least one")
+        if len(value) > MOST_RUNS:
+            raise ValueError(f"these are {len(value):,} seeds, and a plan has at most {MOST_RUNS:,} runs")
         return value
 
 
@@ -98,28 +103,30 @@ def find_suite(name: str) -> Path:
     """The file of a suite: a path, or the name of one that the package ships.
 
     Raises:
-        UsageError: it is neither a file nor such a name.
+        UsageError: it is neither a file nor such a name; the message has the nearest, of names and files beside it.
     """
     shipped = named_suites()
     if name in shipped:
         return shipped[name]
     path = Path(name)
-    if path.suffix or path.exists():
+    if path.exists():
         return path
-    raise unknown("suite", name, shipped)
+    valid = {each: each for each in shipped} | {other.stem: str(other) for other in path.parent.glob("*.toml")}
+    near = difflib.get_close_matches(path.stem, valid, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(valid[each] for each in near)}?" if near else f"choose from {', '.join(shipped)}"
+    raise UsageError(f"unknown suite '{name}': {'' if near else 'there is no such file; '}{hint}")
 
 
 def read_suite(path: Path) -> dict[str, Any]:
     """The values in a suite file.
 
     Raises:
-        UsageError: it is not TOML.
-        GenbenchError: it can't be read.
+        UsageError: it can't be read, or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise GenbenchError(f"can't read the suite {path}: {error.strerror}") from None
+        raise UsageError(f"can't read the suite {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no TOML file: {error}") from None
 
@@ -128,12 +135,32 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """`3` is three seeds, 0 to 2; `0,7` are these two; `7,` is this one.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or means more seeds than a plan can have.
     """
     try:
         numbers = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise UsageError(f"malformed seeds '{text}': write a number of seeds (3) or a list of them (0,7)") from None
-    if not numbers or ("," not in text and numbers[0] < 1):
-        raise UsageError(f"malformed seeds '{text}': there must be at least one seed")
-    return tuple(numbers) if "," in text else tuple(range(numbers[0]))
+    try:
+        return tuple(numbers) if "," in text and numbers else _first(numbers[0] if numbers else 0, f"{text.strip()},")
+    except ValueError as error:
+        raise UsageError(f"malformed seeds '{text}': {error}") from None
+
+
+def _first(count: int, alone: str) -> tuple[int, ...]:
+    """The first `count` seeds.
+
+    Args:
+        count: how many.
+        alone: how the one seed of that number is written.
+
+    Raises:
+        ValueError: there are none, or more than a plan has runs.
+    """
+    if count < 1:
+        raise ValueError("there must be at least one seed")
+    if count > MOST_RUNS:
+        raise ValueError(
+            f"this means {count:,} seeds, and a plan has at most {MOST_RUNS:,} runs; the one seed is written {alone}"
+        )
+    return tuple(range(count))

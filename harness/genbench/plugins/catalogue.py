@@ -25,19 +25,23 @@ class Offer(Generic[E]):
 
 
 class Catalogue:
-    """What active plugins offer, by name.
-
-    Raises:
-        UsageError: (on access) two plugins offer the same name; the message names both.
-    """
+    """What active plugins offer, by name; a name that several of them claim, by `plugin:name`."""
 
     def __init__(self, discovery: Discovery) -> None:
         self.discovery = discovery
 
     @classmethod
     def find(cls, options: Sequence[str] = ()) -> Catalogue:
-        """The catalogue of all installed plugins, and of the local files among the values of `-p`."""
-        return cls(discover(options))
+        """The catalogue of all installed plugins, and of the local files among the values of `-p`.
+
+        Raises:
+            UsageError: a file of `options` is missing or broken, or a name to block is not a plugin's.
+        """
+        found = cls(discover(options))
+        for plugin in found.plugins:
+            if plugin.status == "broken" and found._is_local(plugin):
+                raise UsageError(f"-p {plugin.source}: {plugin.reason}")
+        return found
 
     @property
     def plugins(self) -> list[Plugin]:
@@ -82,31 +86,41 @@ class Catalogue:
     def get(self, what: str, name: str) -> Offer[Any]:
         """The `what` (`"model"`, `"dataset"`, `"metric"`, `"selftest"`, `"executor"`) with this name.
 
+        `plugin:name` says whose is meant.
+
         Raises:
-            UsageError: there is none; the message has the nearest names, and the broken plugins if there are any.
+            UsageError: there is none, and the message has the nearest names, and the broken plugins if there are any;
+                or several plugins claim the name.
         """
         offers: dict[str, Offer[Any]] = getattr(self, f"{what}s")
         if name in offers:
             return offers[name]
+        plugin, _, short = name.rpartition(":")
+        rivals = {full: offer for full, offer in offers.items() if offer.entry.name == short}
+        for offer in rivals.values():
+            if offer.plugin.name == plugin:
+                return offer
+        if rivals and not plugin:
+            sides = " and ".join(f"{o.plugin.name} ({o.plugin.source} {o.plugin.version})" for o in rivals.values())
+            raise UsageError(f"{what} '{name}' is claimed by {sides}: ask for {' or '.join(rivals)}, or rename one")
         error = unknown(what, name, offers)
-        broken = [plugin.name for plugin in self.plugins if plugin.status == "broken"]
+        broken = [f"{plugin.name}: {plugin.reason}" for plugin in self.plugins if plugin.status == "broken"]
         if broken:
-            raise UsageError(f"{error} (broken plugins: {', '.join(broken)}; see genbench plugins)")
+            raise UsageError(f"{error} (broken plugin{'s' if len(broken) > 1 else ''} {'; '.join(broken)})")
         raise error
 
+    def _is_local(self, plugin: Plugin) -> bool:
+        return Path(plugin.source) in self.files
+
     def _offers(self, kind: type[E], ordered: bool = True) -> dict[str, Offer[E]]:
-        found: dict[str, Offer[E]] = {}
+        claims: dict[str, list[Offer[E]]] = {}
         for plugin in self.plugins:
             for entry in plugin.entries:
-                if not isinstance(entry, kind):
-                    continue
-                if entry.name in found:
-                    other = found[entry.name].plugin
-                    raise UsageError(
-                        f"two plugins offer '{entry.name}': {other.name} ({other.source} {other.version}) and "
-                        f"{plugin.name} ({plugin.source} {plugin.version}); block one with -p no:NAME"
-                    )
-                found[entry.name] = Offer(entry, plugin)
+                if isinstance(entry, kind):
+                    claims.setdefault(entry.name, []).append(Offer(entry, plugin))
+        found: dict[str, Offer[E]] = {}
+        for name, offers in claims.items():
+            found |= {name if len(offers) == 1 else f"{offer.plugin.name}:{name}": offer for offer in offers}
         return dict(sorted(found.items())) if ordered else found
 
 
@@ -114,13 +128,16 @@ def import_target(target: str, base: type) -> Any:
     """The class that an entry's `"module:Class"` names.
 
     Raises:
-        GenbenchError: it can't be imported, or is no subclass of `base`.
+        GenbenchError: it can't be imported, or is no subclass of `base`, or its `Config` is none of `base`'s.
     """
     module_name, _, class_name = target.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise GenbenchError(f"can't import {target}: {one_line(error)}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise GenbenchError(f"{target} is no subclass of {base.__module__}.{base.__name__}")
+    expected, config = getattr(base, "Config", None), getattr(found, "Config", None)
+    if expected is not None and not (isinstance(config, type) and issubclass(config, expected)):
+        raise GenbenchError(f"{target}: its Config is no subclass of {expected.__module__}.{expected.__name__}")
     return found

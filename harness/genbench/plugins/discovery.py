@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import itertools
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import re
+import reprlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +34,18 @@ ENTRY_HOOKS: dict[str, type[Entry]] = {
     "genbench_executors": ExecutorEntry,
 }
 LIFECYCLE_HOOKS = ("genbench_run_start", "genbench_progress", "genbench_run_end")
+#: The family of the rows that calibrate a table, which no plugin's model may have.
+RESERVED_FAMILY = "reference"
+#: What no name may have in it, since it means something in a reference.
+_FORBIDDEN = re.compile(r"[\s\[\]=|,:'\"]")
+#: Characters of a name, and entries of a hook, at most.
+LONGEST, MOST = 100, 10_000
+#: Characters of a reason that are shown.
+REASON = 500
+
+
+class BrokenFile(Exception):
+    """A local plugin file that could not be loaded; the message is the whole reason."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Plugin:
     Attributes:
         name: the entry point's name, or the file's.
         source: its distribution, or the file it was loaded from.
-        version: the distribution's version; of a file, the hash of its content.
+        version: the distribution's version; of a file, the hash of its content and of what it imports from beside it.
         status: `"active"`, `"broken"` (see `reason`) or `"blocked"` (by the user).
         entries: the models, datasets, metrics, proofs and executors that it offers.
     """
@@ -81,7 +96,12 @@ def discover(options: Sequence[str] = ()) -> Discovery:
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
         source, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
         plugins.append(load(point.name, source, version, point.load))
-    plugins += [load(path.stem, str(path), file_version(path), partial(_local, path)) for path in files]
+    for path in files:
+        name = _free_name(path, [plugin.name for plugin in plugins])
+        plugin = load(name, str(path), "", partial(_local, path))
+        if plugin.status == "active":
+            plugin = replace(plugin, version=manager.get_plugin(name).version)
+        plugins.append(plugin)
     names = {plugin.name for plugin in plugins}
     for name in sorted(blocked - names):
         raise unknown("plugin to block", name, names)
@@ -89,15 +109,19 @@ def discover(options: Sequence[str] = ()) -> Discovery:
 
 
 def file_version(path: Path) -> str:
-    """What stands for the version of a local plugin file: the hash of its content."""
+    """The hash of a file's content.
+
+    Raises:
+        OSError: the file can't be read.
+    """
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def entries_of(plugin: Any) -> tuple[Entry, ...]:
-    """All entries that a plugin's hooks yield.
+    """All entries that a plugin's hooks yield, their texts in one line each.
 
     Raises:
-        TypeError: a hook yields something else.
+        TypeError: a hook yields something else, an entry has a field that makes no sense, or a name stands twice.
         Exception: whatever the plugin's own code raises.
     """
     found: list[Entry] = []
@@ -105,14 +129,64 @@ def entries_of(plugin: Any) -> tuple[Entry, ...]:
         implementation = getattr(plugin, hook, None)
         if implementation is None:
             continue
-        for entry in implementation():
+        names = set()
+        for entry in _yielded(hook, implementation):
             if not isinstance(entry, kind):
-                raise TypeError(f"{hook} yields {entry!r}, not a {kind.__name__}")
-            if entry.target.count(":") != 1:
-                form = "module:function" if isinstance(entry, SelftestEntry) else "module:Class"
-                raise TypeError(f"{hook}: the target of '{entry.name}' is '{entry.target}', not '{form}'")
-            found.append(entry)
+                raise TypeError(f"{hook} yields {reprlib.repr(entry)}, not a {kind.__name__}")
+            _check_entry(hook, entry)
+            if entry.name in names:
+                raise TypeError(f"{hook} yields two entries of the name '{entry.name}'")
+            names.add(entry.name)
+            texts = {f.name: _plain(getattr(entry, f.name)) for f in fields(entry) if f.name != "default"}
+            found.append(replace(entry, **texts))
     return tuple(found)
+
+
+def _yielded(hook: str, implementation: Callable[[], Any]) -> Iterator[Any]:
+    entries = implementation()
+    if not hasattr(entries, "__iter__"):
+        raise TypeError(f"{hook} returns {reprlib.repr(entries)}, not entries")
+    for count, entry in enumerate(entries):
+        if count == MOST:
+            raise TypeError(f"{hook} yields more than {MOST} entries")
+        yield entry
+
+
+def _check_entry(hook: str, entry: Entry) -> None:
+    """Refuse fields of a wrong type, and names that nobody could write.
+
+    Raises:
+        TypeError: with the hook, the entry and the field.
+    """
+    for each in fields(entry):
+        value, expected = getattr(entry, each.name), bool if each.name == "default" else str
+        if not isinstance(value, expected):
+            what = "true or false" if expected is bool else "text"
+            raise TypeError(f"{hook}: {each.name} of {reprlib.repr(entry.name)} is {reprlib.repr(value)}, not {what}")
+    name = entry.name
+    if not name or name.startswith("-") or _FORBIDDEN.search(name) or not name.isprintable() or len(name) > LONGEST:
+        raise TypeError(
+            f"{hook}: the name {reprlib.repr(name)} can't be used: up to {LONGEST} characters, no spaces, none of "
+            "[ ] = | , : and quotes, and no - at the beginning"
+        )
+    module, _, target = entry.target.partition(":")
+    if not (module.strip() and target.strip()) or ":" in target:
+        form = "module:function" if isinstance(entry, SelftestEntry) else "module:Class"
+        raise TypeError(f"{hook}: the target of '{name}' is '{entry.target}', not '{form}'")
+    if isinstance(entry, ModelEntry) and _plain(entry.family) in ("", RESERVED_FAMILY):
+        raise TypeError(f"{hook}: the family of '{name}' is '{entry.family}', which no model can have")
+
+
+def _plain(text: str) -> str:
+    """The text in one line, without what steers a terminal."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def _free_name(path: Path, taken: Collection[str]) -> str:
+    """The name of a local file as a plugin: its own, or with its folder's where another plugin is called so."""
+    stem, folder = (_FORBIDDEN.sub("-", part) for part in (path.stem, path.parent.name))
+    numbered = (f"{folder}/{stem}-{count}" for count in itertools.count(2))
+    return next(name for name in itertools.chain((stem, f"{folder}/{stem}"), numbered) if name not in taken)
 
 
 def check(plugin: Any) -> None:
@@ -128,7 +202,9 @@ def check(plugin: Any) -> None:
         raise TypeError(f"it was written for plugin API {written_for}, this genbench has {API_VERSION}")
     known = {name for name in vars(hookspecs) if name.startswith("genbench_")}
     for name in vars(plugin):
-        if name.startswith("genbench_") and name not in known and callable(getattr(plugin, name)):
+        if not name.startswith("genbench_") or not callable(getattr(plugin, name)):
+            continue
+        if name not in known:
             raise TypeError(str(unknown("hook", name, known)))
         options = getattr(getattr(plugin, name), f"{GROUP}_impl", {})
         if options.get("wrapper") or options.get("hookwrapper"):
@@ -136,8 +212,12 @@ def check(plugin: Any) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as `Type: message` on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+    """An exception as `Type: message` on one line, cut where it is very long."""
+    try:
+        text = _plain(str(error)) or "no message"
+    except Exception:  # a class may have any __str__
+        text = "a message that can't be read"
+    return f"{type(error).__name__}: {text if len(text) <= REASON else text[:REASON] + '…'}"
 
 
 class _Loader:
@@ -165,7 +245,8 @@ class _Loader:
         except BaseException as error:  # a plugin may even exit while it is imported
             if module is not None and self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            return Plugin(name, source, version, "broken", one_line(error))
+            reason = str(error) if isinstance(error, BrokenFile) else one_line(error)
+            return Plugin(name, source, version, "broken", reason)
         return Plugin(name, source, version, entries=entries)
 
 
@@ -178,8 +259,11 @@ def _parse(options: Sequence[str]) -> tuple[set[str], list[Path]]:
             continue
         path = Path(option).resolve()
         if path.suffix != ".py" or not path.is_file():
-            raise UsageError(f"-p {option}: no such Python file (give path/to/file.py, or no:NAME to block a plugin)")
-        files.append(path)
+            what = "a folder" if path.is_dir() else "no plain file" if path.exists() else ""
+            found = f"{what}, not a Python file" if what and path.suffix == ".py" else "no such Python file"
+            raise UsageError(f"-p {option}: {found} (give path/to/file.py, or no:NAME to block a plugin)")
+        if path not in files:
+            files.append(path)
     return blocked, files
 
 

@@ -151,6 +151,14 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Unanswered:
+    """Metrics that apply to no model of a table, so that it has no columns of theirs, and why."""
+
+    metrics: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """All records of one protocol.
 
@@ -159,6 +167,7 @@ class Table:
         differs: the fields of the protocol in which the tables built together differ, with this one's values.
         order: what its rows are sorted by, in words.
         found: the names of all columns that any record has.
+        unanswered: the metrics that were asked for and apply to none of its models.
     """
 
     protocol_hash: str
@@ -171,6 +180,7 @@ class Table:
     problems: Sequence[Problem] = ()
     order: str = ""
     found: Sequence[str] = ()
+    unanswered: Sequence[Unanswered] = ()
 
 
 def models(table: Table) -> list[Row]:

@@ -9,7 +9,15 @@ from genbench.report.layout import Cell, Column, Table
 from genbench.report.legend import RANKS, flag_notes, legend
 from genbench.report.protocols import one_line
 from genbench.report.ranking import ranked_columns, ranked_rows
-from genbench.report.text import cell_text, differs_line, header, problem_text, rank_text, shown_columns
+from genbench.report.text import (
+    cell_text,
+    differs_line,
+    header,
+    problem_text,
+    rank_text,
+    shown_columns,
+    unanswered_line,
+)
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
@@ -33,6 +41,7 @@ def _blocks(table: Table) -> list[str]:
         _escape(table.order),
         "\n".join(_line(cells) for cells in lines),
         "\n".join(f"- {_escape(note)}" for note in flag_notes(table, columns)),
+        _escape(unanswered_line(table)),
         *_ranks(table),
         "\n".join(problems),
     ]

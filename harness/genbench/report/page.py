@@ -369,6 +369,7 @@ def _environment() -> Environment:
         "interval_text": interval_text,
         "differs_line": text.differs_line,
         "problem_text": text.problem_text,
+        "unanswered_line": text.unanswered_line,
         "meaning": MEANINGS.get,
         "plain": plain,
     }

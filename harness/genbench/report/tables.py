@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genbench.errors import unknown
 from genbench.report.columns import ORDER, in_order, is_main
 from genbench.report.failures import failures
-from genbench.report.layout import STATUS_WORDS, Cell, Column, Problem, Row, Table
+from genbench.report.layout import REFERENCE, STATUS_WORDS, Cell, Column, Problem, Row, Table, Unanswered
 from genbench.report.protocols import differences, flatten, heading, one_line
 from genbench.report.quantities import NORMAL_95, agree, decimals_for, mean, t_interval
 from genbench.report.ranking import judge, natural, order_text, rank
@@ -116,7 +116,29 @@ def _table(records: list[Record], sort: str | None, chosen: Sequence[str] | None
         problems=[problem for row in rows for problem in _problems(row.label, groups[row.label])],
         order=order_text(columns[by], worst_first) if by else "",
         found=found,
+        unanswered=_unanswered(records, chosen),
     )
+
+
+def _unanswered(records: Iterable[Record], chosen: Sequence[str] | None) -> list[Unanswered]:
+    """The metrics that apply to none of the models, those with the same reasons together; of the `chosen` columns only,
+    where there are any."""
+    reasons: dict[str, dict[str, None]] = {}
+    answered = set()
+    for record in records:
+        if record.spec.family == REFERENCE or record.status != "ok":
+            continue
+        answered |= {value.metric for value in record.metrics}
+        for gap in record.unmeasured:
+            if gap.status == "failed":
+                answered.add(gap.metric)
+            elif chosen is None or set(gap.names) & set(chosen):
+                reasons.setdefault(gap.metric, {})[one_line(gap.reason)] = None
+    same: dict[tuple[str, ...], list[str]] = {}
+    for metric, found in reasons.items():
+        if metric not in answered:
+            same.setdefault(tuple(found), []).append(metric)
+    return [Unanswered(tuple(metrics), found) for found, metrics in same.items()]
 
 
 def _groups(records: Iterable[Record]) -> dict[str, list[Record]]:

@@ -27,6 +27,7 @@ from genbench.report.text import (
     problem_text,
     rank_text,
     shown_columns,
+    unanswered_line,
     wrapped,
 )
 
@@ -56,6 +57,8 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
             console.print(said.append(one_line(problem.reason)), soft_wrap=True)
         if more := [column.name for column in table.columns if column not in columns and has_something(table, column)]:
             console.print(Text(f"not shown here: {', '.join(more)}", "dim"), soft_wrap=True)
+        if table.unanswered:
+            console.print(Text(unanswered_line(table), "dim"), soft_wrap=True)
         console.print()
     for line in legend(tables, lambda table: fitting[table.protocol_hash]):
         console.print(Text(line, "dim"))

@@ -98,6 +98,12 @@ def differs_line(table: Table) -> str:
     return ", ".join(f"{name} = {value}" for name, value in table.differs.items())
 
 
+def unanswered_line(table: Table) -> str:
+    """Which metrics apply to no model of the table, and why; empty where there are none."""
+    parts = [f"{', '.join(each.metrics)} ({'; '.join(each.reasons)})" for each in table.unanswered]
+    return f"Not applicable to any model here: {'; '.join(parts)}." if parts else ""
+
+
 def highlights(table: Table) -> list[tuple[str, str]]:
     """For every main column in which a model is best: its name, and which one, by how much, beside which others."""
     lines = []

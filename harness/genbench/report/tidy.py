@@ -37,7 +37,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def to_json(tables: Sequence[Table]) -> str:
-    """A list of tables: protocol, columns, rows with one object per cell, problems."""
+    """A list of tables: protocol, columns, rows with one object per cell, problems, metrics that apply to no model."""
     return json.dumps([_document(table) for table in tables], indent=1, allow_nan=False) + "\n"
 
 
@@ -120,4 +120,5 @@ def _document(table: Table) -> dict[str, Any]:
             for row in table.rows
         ],
         "problems": [asdict(problem) for problem in table.problems],
+        "unanswered": [asdict(each) for each in table.unanswered],
     }

@@ -6,9 +6,17 @@ nobody ever touches what a dying worker may still be writing to.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import json
 import os
+import sys
+import time
 from pathlib import Path
+from typing import Any
+
+#: Characters of a command that a lock says, and bytes that are read of what one says.
+COMMAND, LONGEST = 300, 16_384
 
 
 class HeldLock:
@@ -18,9 +26,12 @@ class HeldLock:
         self.descriptor = descriptor
 
     @classmethod
-    def take(cls, path: Path, *, shared: bool = False) -> HeldLock | None:
+    def take(cls, path: Path, *, shared: bool = False, out: Path | None = None) -> HeldLock | None:
         """The lock on the file at `path`, which is made where there is none; None if somebody else holds it, or for a
-        `shared` one if somebody holds it who does not share."""
+        `shared` one if somebody holds it who does not share.
+
+        The file then says who took it, and for which output folder (`out`).
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -28,8 +39,29 @@ class HeldLock:
         except BlockingIOError:
             os.close(descriptor)
             return None
+        with contextlib.suppress(OSError):  # of a full disk: the lock is held all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(_myself(out)).encode(), 0)
         return cls(descriptor)
 
     def release(self) -> None:
         """This process holds it no longer."""
         os.close(self.descriptor)
+
+
+def holder(path: Path) -> str:
+    """Who took the lock at `path` last, in brackets: process, command, output folder and time; empty where the file
+    does not say."""
+    try:
+        said = json.loads(path.read_bytes()[:LONGEST])
+        parts = f"process {said['pid']}", f"`{said['command']}`", said["out"] and f"for {said['out']}", said["since"]
+    except (OSError, ValueError, TypeError, LookupError):
+        return ""
+    text = ", ".join(part for part in parts if part)
+    return f" ({''.join(character for character in text if character.isprintable())})"
+
+
+def _myself(out: Path | None) -> dict[str, Any]:
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:COMMAND]
+    since = time.strftime("since %Y-%m-%d %H:%M:%S")
+    return {"pid": os.getpid(), "command": command, "out": str(out.absolute()) if out else "", "since": since}

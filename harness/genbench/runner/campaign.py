@@ -15,10 +15,10 @@ import pluggy
 from genbench.errors import UsageError, unknown
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
-from genbench.results.lock import HeldLock
+from genbench.results.lock import HeldLock, holder
 from genbench.results.schema import Record, Status
 from genbench.results.store import Store
-from genbench.runner.claim import Claim
+from genbench.runner.claim import Claim, claimed
 from genbench.runner.executor import Execution, Executor, Job, Limits
 from genbench.runner.lifecycle import Lifecycle
 from genbench.runner.running import unstarted, unwritable
@@ -220,12 +220,12 @@ class _Campaign:
         decision = self.decisions[place]
         spec = decision.spec
         try:
-            lock = HeldLock.take(self.store.lock(spec.key))
+            lock = HeldLock.take(self.store.lock(spec.key), out=self.store.out)
         except OSError as error:
             self.refuse(place, error)
             return True
         if lock is None:
-            self.lacking = f"the run of {spec.title}"
+            self.lacking = f"the run of {spec.title}{holder(self.store.lock(spec.key))}"
             return False
         if decision.reason != FORCED and (record := finished(self.store, spec.key)) is not None:
             lock.release()
@@ -263,9 +263,9 @@ class _Campaign:
         """A free slot whose hardware no other campaign has, or has only under budgets that don't mind."""
         shared = Budget.parse(spec.budget).seconds is None
         for slot in self.free:
-            if (claim := Claim.take(slot.hardware, shared=shared)) is not None:
+            if (claim := Claim.take(slot.hardware, shared=shared, out=self.store.out)) is not None:
                 return slot, claim
-        self.lacking = " and ".join(", ".join(slot.hardware) for slot in self.free)
+        self.lacking = " and ".join(claimed(slot.hardware) for slot in self.free)
         return None
 
     def refuse(self, place: int, error: OSError) -> None:

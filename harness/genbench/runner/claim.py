@@ -9,7 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_runtime_path
 
-from genbench.results.lock import HeldLock
+from genbench.results.lock import HeldLock, holder
 
 
 class Claim:
@@ -19,9 +19,9 @@ class Claim:
         self._locks = locks
 
     @classmethod
-    def take(cls, hardware: Iterable[str], *, shared: bool) -> Claim | None:
-        """A claim on all of this hardware, or None if some of it is claimed by a run that does not share, or by any
-        run if this one does not.
+    def take(cls, hardware: Iterable[str], *, shared: bool, out: Path | None = None) -> Claim | None:
+        """A claim on all of this hardware, for runs of the output folder `out`, or None if some of it is claimed by a
+        run that does not share, or by any run if this one does not.
 
         Where locks can't be kept nothing is claimed, and a run that is slowed down only says so in its record. Other
         users' runs, and those in containers of their own, are not known either.
@@ -29,7 +29,7 @@ class Claim:
         claim = cls([])
         for name in hardware:
             try:
-                lock = HeldLock.take(folder() / name, shared=shared)
+                lock = HeldLock.take(folder() / name, shared=shared, out=out)
             except OSError:
                 continue
             if lock is None:
@@ -42,6 +42,12 @@ class Claim:
         """Others may have it."""
         while self._locks:
             self._locks.pop().release()
+
+
+def claimed(hardware: Iterable[str]) -> str:
+    """This hardware in words, with who claimed it last."""
+    names = list(hardware)
+    return ", ".join(names) + " and ".join(dict.fromkeys(filter(None, (holder(folder() / name) for name in names))))
 
 
 def folder() -> Path:
