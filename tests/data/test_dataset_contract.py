@@ -48,11 +48,16 @@ def test_the_fingerprint_tells_splits_orders_and_specs_apart() -> None:
         ({"test": Split(np.zeros((4, 4), np.uint8), np.zeros(4, np.int64))}, "test has shape"),
         ({"train": Split(np.zeros((4, 1, 2, 2)), np.zeros(4, np.int64))}, "train is float64"),
         ({"validation": Split(np.zeros((0, 1, 2, 2), np.uint8), np.zeros(0, np.int64))}, "validation is empty"),
-        ({"test": Split(np.zeros((4, 1, 2, 2), np.uint8))}, "test has labels where the spec has none"),
+        ({"test": Split(np.zeros((4, 1, 2, 2), np.uint8))}, "test has no labels, the spec has them"),
         ({"test": Split(np.full((4, 1, 2, 2), 4, np.uint8), np.zeros(4, np.int64))}, "test has level 4"),
-        ({"test": Split(np.zeros((4, 1, 2, 2), np.uint8), np.zeros(3, np.int64))}, r"labels \(3,\) int64"),
-        ({"test": Split(np.zeros((4, 1, 2, 2), np.uint8), np.zeros(4, np.int32))}, r"labels \(4,\) int32"),
-        ({"test": Split(np.zeros((4, 1, 2, 2), np.uint8), np.full(4, 3))}, "label that is not in 0 … 2"),
+        (
+            {"test": Split(np.zeros((4, 1, 2, 2), np.uint8), np.zeros(3, np.int64))},
+            r"labels of shape \(3,\), they should be \(4,\)",
+        ),
+        (
+            {"test": Split(np.zeros((4, 1, 2, 2), np.uint8), np.full(4, 3))},
+            "test has labels 3, they should be 0 … 2",
+        ),
     ],
 )
 def test_a_split_that_does_not_fit_is_refused_by_name(changes: dict, complaint: str) -> None:

@@ -29,7 +29,7 @@ def command(
       genbench plan suite.toml --json
       genbench plan --retry failed -o sweep
     """
-    from genbench.cli.suite import open_session
+    from genbench.cli.suite import open_session, say_data
     from genbench.plan.planner import describe, expected_seconds
     from genbench.runner.campaign import make_options
     from genbench.runner.workers import PLANNING
@@ -38,8 +38,9 @@ def command(
     session = open_session(suite, flags, retry, plugins, options, PLANNING)
     if session is None:
         if as_json:
-            print_json({"runs": [], "not_applicable": []})
+            print_json({"runs": [], "not_applicable": [], "left_out": [], "found": {}})
         return
+    say_data(session.plan)
     expected = [None if d.reused else expected_seconds(d.spec) for d in session.decisions]
     if as_json:
         print_json(
@@ -49,6 +50,8 @@ def command(
                     for d, seconds in zip(session.decisions, expected, strict=True)
                 ],
                 "not_applicable": [vars(cell) for cell in session.plan.refused],
+                "left_out": [{"data": each.data, "reason": each.reason} for each in session.plan.missing],
+                "found": session.plan.found,
             }
         )
         return

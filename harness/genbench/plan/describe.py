@@ -17,6 +17,7 @@ from genbench.metrics.base import Metric
 from genbench.model import Model
 from genbench.options import Options
 from genbench.plan.prepare import capabilities
+from genbench.plan.references import check_config
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
 
@@ -33,11 +34,12 @@ def describe(what: str, target: str, files: list[Path]) -> dict[str, Any]:
     """The docstring, the options with type, default, bounds and meaning, and what else is particular to the kind.
 
     Raises:
-        GenbenchError: the target can't be imported.
+        GenbenchError: the target can't be imported, or its Config is none.
     """
     for path in files:
         import_file(path)
     cls = import_target(target, BASES[what])
+    check_config(cls.Config, target, what)
     found: dict[str, Any] = {
         "description": inspect.getdoc(cls) or "",
         "options": [describe_option(name, field) for name, field in cls.Config.model_fields.items()],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import UsageError
+from genbench.errors import GenbenchError, UsageError
 from genbench.plan.budget import Budget
-from genbench.plan.exchange import Prepared, PreparedDataset, Wanted
+from genbench.plan.exchange import MissingDataset, Prepared, PreparedDataset, Wanted
 from genbench.plan.references import Reference, parse_references
 from genbench.plan.spec import REFERENCE_FAMILY, REFERENCE_ROWS, RunSpec
 from genbench.plan.suite import Asked, Suite
@@ -34,10 +34,17 @@ class Refused:
 
 @dataclass(frozen=True)
 class Plan:
-    """The matrix: every run in the order in which it will be carried out."""
+    """The matrix: every run in the order in which it will be carried out.
+
+    Attributes:
+        missing: the datasets that can't be had, which are left out.
+        found: of each dataset that reads a user's files what was found, in words.
+    """
 
     runs: list[RunSpec]
     refused: list[Refused]
+    missing: list[MissingDataset] = field(default_factory=list)
+    found: dict[str, str] = field(default_factory=dict)
 
 
 def wanted(suite: Suite, catalogue: Catalogue) -> Wanted:
@@ -70,11 +77,14 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
 
     Raises:
         UsageError: something asked for is unknown or refused, or no model can be trained on any dataset.
-        GenbenchError: a dataset can't be had.
+        GenbenchError: no dataset can be had.
     """
     budget = Budget.parse(suite.budget)
     asked = wanted(suite, catalogue)
     prepared = prepare(asked)
+    if prepared.missing and not prepared.datasets:
+        kind = UsageError if all(dataset.usage for dataset in prepared.missing) else GenbenchError
+        raise kind("; ".join(dataset.reason for dataset in prepared.missing))
     common: dict[str, Any] = {
         "budget": str(budget),
         "precision": suite.precision,
@@ -122,7 +132,8 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     if refused and all(run.is_reference for run in runs):
         first = refused[0]
         raise UsageError(f"'{first.label}' can't be trained on {first.data}: {first.reason}")
-    return Plan(runs, refused)
+    found = {dataset.label: dataset.found for dataset in prepared.datasets if dataset.found}
+    return Plan(runs, refused, prepared.missing, found)
 
 
 def expected_seconds(run: RunSpec) -> float | None:

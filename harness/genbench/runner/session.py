@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from genbench.errors import printable
 from genbench.plan.exchange import Wanted
 from genbench.plan.planner import Plan, make_plan
 from genbench.plan.suite import Suite
@@ -113,7 +114,7 @@ class Session:
             GenbenchError: the output folder can't be written, or a tracker can't start.
             KeyboardInterrupt: what is finished is kept.
         """
-        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        command = [printable(argument) for argument in (Path(sys.argv[0]).name, *sys.argv[1:])]
         manager = self.catalogue.discovery.manager
         with closing(self.executor):
             self.store.prepare()
