@@ -54,7 +54,7 @@ def test_factors_and_their_names_are_part_of_the_fingerprint() -> None:
         ({"factor_names": ()}, "train has factors without factor_names"),
         (
             {"validation": replace(a_split(), factors=a_split().factors[1:])},
-            r"validation has factors of shape \(11, 2\)",
+            r"validation .* shape \(11, 2\)",
         ),
         ({"train": replace(a_split(), factors=a_split().factors[:, :1])}, r"\(12, 1\), .* \(12, 2\)"),
         ({"train": replace(a_split(), factors=a_split().factors * 1.0)}, "train has float64 factors"),

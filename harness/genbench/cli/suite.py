@@ -44,10 +44,8 @@ def say_data(plan: Plan) -> None:
     """Say on standard error what was found of a user's files, and which datasets are left out."""
     from genbench.report.protocols import one_line
 
-    for data, found in plan.found.items():
-        click.echo(one_line(f"genbench: {data}: {found}"), err=True)
-    for dataset in plan.missing:
-        click.echo(one_line(f"genbench: left out: {dataset.reason}"), err=True)
+    for remark in plan.remarks():
+        click.echo(one_line(f"genbench: {remark}"), err=True)
 
 
 def _redo(flags: dict[str, Any], plugins: Sequence[str], options: RunOptions, preload: str) -> Session | None:

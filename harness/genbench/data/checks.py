@@ -78,7 +78,7 @@ def _array(split: str, what: str, value: Any, todo: str = "give one array of num
         reason = " ".join(str(error).split()) or type(error).__name__
         raise OddData(f"{split} has {what} that make no array ({reason}); {todo}") from None
     if array.dtype.kind not in NUMBER:
-        example = f", such as {array.flat[0]!r:.40}" if array.size else ""
+        example = f", such as {array.reshape(-1)[:1].tolist()[0]!r:.40}" if array.size else ""
         kinds = {"O": "Python objects", "U": "text", "S": "bytes"}
         raise OddData(f"{split} has {kinds.get(array.dtype.kind, array.dtype)} in {what}{example}; {todo}")
     return array

@@ -46,6 +46,11 @@ class Plan:
     missing: list[MissingDataset] = field(default_factory=list)
     found: dict[str, str] = field(default_factory=dict)
 
+    def remarks(self) -> list[str]:
+        """A line on each dataset that reads a user's files, and on each that is left out."""
+        found = [f"{data}: {words}" for data, words in self.found.items()]
+        return [*found, *(f"left out: {dataset.reason}" for dataset in self.missing)]
+
 
 def wanted(suite: Suite, catalogue: Catalogue) -> Wanted:
     """The suite's references with the targets that the catalogue has for them.

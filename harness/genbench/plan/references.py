@@ -174,9 +174,8 @@ def _unquoted(value: str, whole: str) -> str:
             return str(json.loads(value, strict=False))
     except ValueError:
         pass
-    raise UsageError(
-        f"malformed reference '{whole}': {value} is not one value in quotes ('…', or \"…\" with \\\\ for \\)"
-    )
+    how = "write '…', or \"…\" with the escapes of JSON"
+    raise UsageError(f"malformed reference '{whole}': {value} is not one value in quotes: {how}")
 
 
 def _json(value: str) -> Any:

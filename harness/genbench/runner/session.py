@@ -51,7 +51,7 @@ class Session:
 
         Raises:
             UsageError: something asked for is unknown, malformed or refused.
-            GenbenchError: a dataset can't be had, or the executor's machines can't be reached.
+            GenbenchError: no dataset can be had, or the executor's machines can't be reached.
         """
 
         def plan(catalogue: Catalogue, prepare: Prepare) -> tuple[Plan, list[Left]]:
