@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, field_validator
 
@@ -148,6 +148,7 @@ NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 VALUES = st.text(st.one_of(st.sampled_from("[],|='\"\\ \n{}\udce9"), st.characters()), max_size=12)
 
 
+@settings(deadline=None)
 @given(NAMES, st.dictionaries(NAMES, VALUES, max_size=3))
 def test_what_is_written_is_read_back(name, options):
     reference = Reference(name, options)
@@ -165,6 +166,7 @@ class Written(Options):
 PATHS = st.binary(min_size=1, max_size=8).filter(lambda raw: b"\0" not in raw and not raw.startswith(b"file:"))
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         lambda path, **options: Written(path=Path(path.decode("utf-8", "surrogateescape")), **options),
