@@ -46,7 +46,7 @@ class Folder(DatasetSource):
     config: Config
 
     def load(self) -> Dataset:
-        root = self.config.path.expanduser()
+        root = Path(os.path.expanduser(self.config.path))  # noqa: PTH111  # the `~` of an unknown user stays
         if not root.is_dir():
             raise UsageError(f"path={printable(root)} is no folder")
         found = find_files(root, SUFFIXES)
