@@ -130,6 +130,20 @@ def test_the_other_datasets_go_on() -> None:
     assert [missing.data for missing in prepared.missing if missing.usage] == ["Missing"]
 
 
+class OwnBase(BaseException):
+    pass
+
+
+class RaisesOwnBase(DatasetSource):
+    def load(self) -> Dataset:
+        raise OwnBase("mine")
+
+
+def test_an_exception_that_is_no_error_is_the_dataset_s_too() -> None:
+    (missing,) = prepare(wanted("RaisesOwnBase")).missing
+    assert missing.reason.startswith("dataset 'RaisesOwnBase': OwnBase: mine (line ")
+
+
 def test_a_misspelt_option_is_bad_usage_and_nothing_goes_on() -> None:
     with pytest.raises(UsageError, match="dataset 'Good': unknown option 'binarise': did you mean binarize"):
         prepare(wanted("Good", binarise="static"))

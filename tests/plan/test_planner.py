@@ -83,6 +83,20 @@ def test_without_any_dataset_each_is_named_with_its_reason(catalogue, usage, kin
     assert type(error.value) is kind
 
 
+def test_a_dataset_that_takes_its_process_down_is_left_out(catalogue):
+    def dying(wanted):
+        if any(reference.name == "mnist" for reference, _ in wanted.datasets):
+            raise GenbenchError("a worker process died: killed by SIGSEGV")
+        return prepared(wanted)
+
+    plan = make_plan(Suite(models=("pca",), datasets=("digits", "mnist", "toy2d")), catalogue, dying)
+    assert {run.data for run in plan.runs} == {"digits", "toy2d"}
+    assert plan.remarks() == ["left out: dataset 'mnist': a worker process died: killed by SIGSEGV"]
+    for datasets in (("mnist",), ("mnist", "mnist[holdout=1]")):
+        with pytest.raises(GenbenchError, match=r"^a worker process died: killed by SIGSEGV$"):
+            make_plan(Suite(models=("pca",), datasets=datasets), catalogue, dying)
+
+
 def refused_models(wanted):
     return [replace(model, refusals={"digits": "needs colour"}) for model in prepared(wanted).models]
 

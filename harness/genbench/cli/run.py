@@ -64,7 +64,8 @@ def command(
 
     \b
     Exit codes:
-      0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok; 4 none ok; 130 interrupted
+      0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok, or datasets left out; 4 none ok;
+      130 interrupted
     """
     from genbench.cli.suite import open_session, say_data
     from genbench.runner.campaign import make_options

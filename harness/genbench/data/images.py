@@ -70,7 +70,7 @@ def _open(path: Path) -> BinaryIO:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
+        turn = UPRIGHT.get(int(image.getexif().get(ORIENTATION, 0)))
     except Exception:  # EXIF data may be broken in any way beside good pixels
         turn = None
     return image if turn is None else image.transpose(turn)

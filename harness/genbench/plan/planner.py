@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     """
     budget = Budget.parse(suite.budget)
     asked = wanted(suite, catalogue)
-    prepared = prepare(asked)
+    prepared = _prepared(asked, prepare)
     if prepared.missing and not prepared.datasets:
         kind = UsageError if all(dataset.usage for dataset in prepared.missing) else GenbenchError
         raise kind("; ".join(dataset.reason for dataset in prepared.missing))
@@ -139,6 +139,36 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
         raise UsageError(f"'{first.label}' can't be trained on {first.data}: {first.reason}")
     found = {dataset.label: dataset.found for dataset in prepared.datasets if dataset.found}
     return Plan(runs, refused, prepared.missing, found)
+
+
+def _prepared(asked: Wanted, prepare: Callable[[Wanted], Prepared]) -> Prepared:
+    """What is prepared of all datasets; where one takes its process down, of the others."""
+    try:
+        return prepare(asked)
+    except UsageError:
+        raise
+    except GenbenchError:
+        if len(asked.datasets) == 1:
+            raise
+        good, missing = _tried_one_by_one(asked, prepare)
+        if not good:
+            raise
+    prepared = prepare(replace(asked, datasets=good))
+    return replace(prepared, missing=[*prepared.missing, *missing])
+
+
+def _tried_one_by_one(
+    asked: Wanted, prepare: Callable[[Wanted], Prepared]
+) -> tuple[list[tuple[Reference, str]], list[MissingDataset]]:
+    good, missing = [], []
+    for dataset in asked.datasets:
+        try:
+            prepare(replace(asked, datasets=[dataset]))
+            good.append(dataset)
+        except GenbenchError as error:
+            label = str(dataset[0])
+            missing.append(MissingDataset(label, f"dataset '{label}': {error}", usage=False))
+    return good, missing
 
 
 def expected_seconds(run: RunSpec) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.data import SPLITS, Dataset, DatasetSource
-from genbench.data.loading import load
+from genbench.data.loading import in_words, load
 from genbench.data.views import ViewOptions
 from genbench.errors import GenbenchError, UnsupportedData, UsageError, unknown
 from genbench.metrics.base import Metric
@@ -127,6 +127,9 @@ def _load_all(
             loaded.append((source.reference, source.load()))
         except GenbenchError as error:
             missing.append(MissingDataset(source.reference.label, str(error), isinstance(error, UsageError)))
+        except BaseException as error:  # this process only plans: whatever a dataset raises is its own
+            reason = f"dataset '{source.reference.label}': {in_words(error, source.cls)}"
+            missing.append(MissingDataset(source.reference.label, reason, usage=False))
     return loaded, missing
 
 
