@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from genbench.data import Dataset, DatasetSource, DataSpec
-from genbench_datasets.files import ensure, verified
+from genbench_datasets.files import ensure, unpack, verified
 from genbench_datasets.shuffle import shuffled
 
 FOLDER = "cifar-10-batches-py"
+#: The file that the batches are published in.
+ARCHIVE = "cifar-10-python.tar.gz"
 
 
 class CIFAR10(DatasetSource):
     """45,000 / 5,000 / 10,000 colour images of 256 levels: the last 5,000 training images are the validation split.
 
-    The Python version's batches in torchvision's layout, `<cache>/cifar-10-batches-py`, are used where they are there.
+    The Python version's batches in torchvision's layout, `<cache>/cifar-10-batches-py`, are used where they are there,
+    or else the archive `<cache>/cifar-10-python.tar.gz`.
     """
 
     validation: ClassVar[int] = 5_000
@@ -33,7 +37,8 @@ class CIFAR10(DatasetSource):
 
     def load(self) -> Dataset:
         names = [f"{FOLDER}/{file}" for file in (*self.train_checksums, *self.test_checksums)]
-        ensure("cifar10", self.cache, names, _download)
+        archive = self.cache / ARCHIVE
+        ensure("cifar10", self.cache, names, partial(unpack, archive, names) if archive.is_file() else _download)
         x, y = self._read(self.train_checksums)
         return Dataset(
             name="cifar10",

@@ -17,8 +17,9 @@ IMAGE_HEADER, LABEL_HEADER = 16, 8  # bytes of an IDX file of 3 dimensions and o
 class MNIST(DatasetSource):
     """50,000 / 10,000 / 10,000 images of 256 levels: the last 10,000 training images are the validation split.
 
-    Uncompressed IDX files in torchvision's layout, `<cache>/MNIST/raw`, are used where they are there. Each split is
-    in a fixed random order, because the files are in none: the two halves of the test set come from different writers.
+    IDX files in torchvision's layout, `<cache>/MNIST/raw`, packed (`.gz`) or not, are used where they are there. Each
+    split is in a fixed random order, because the files are in none: the two halves of the test set come from different
+    writers.
     """
 
     name: ClassVar[str] = "mnist"

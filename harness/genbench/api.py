@@ -35,6 +35,8 @@ def run(
 ) -> pd.DataFrame:
     """Do what `genbench run` does with flags of the same names; returns the numbers as a frame.
 
+    A dataset that can't be had is named on standard error and left out.
+
     Args:
         models: references, e.g. `["vae", "vae[latent_dim=2|8]"]`.
         datasets: references, e.g. `["mnist[binarize=dynamic]"]`.
@@ -61,7 +63,7 @@ def run(
 
     Raises:
         UsageError: something asked for is unknown, malformed or refused; nothing was run.
-        GenbenchError: a dataset can't be had, the output folder can't be written, or a tracker can't
+        GenbenchError: no dataset can be had, the output folder can't be written, or a tracker can't
             start, or the executor's machines can't be reached.
     """
     from rich.console import Console
@@ -87,4 +89,6 @@ def run(
     options = make_options(force, resume, retry, jobs, evaluation_limit, track, executor, address)
     session = Session.open(make_suite(values, "genbench.run"), plugins, options)
     console = Console(stderr=True, highlight=False)
+    for remark in session.plan.remarks():
+        console.print(f"genbench: {remark}", markup=False, soft_wrap=True)
     return to_frame(session.carry_out(partial(make_display, console)))

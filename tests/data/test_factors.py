@@ -50,13 +50,16 @@ def test_factors_and_their_names_are_part_of_the_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"test": replace(a_split(), factors=None)}, "toy: test has factors where none are named, or the other way"),
-        ({"factor_names": ()}, "toy: train has factors where none are named"),
-        ({"validation": replace(a_split(), factors=a_split().factors[1:])}, r"validation has factors \(11, 2\) int64"),
-        ({"train": replace(a_split(), factors=a_split().factors[:, :1])}, r"\(12, 1\) int64, .* \(12, 2\) int64"),
-        ({"train": replace(a_split(), factors=a_split().factors * 1.0)}, r"train has factors \(12, 2\) float64"),
-        ({"factor_names": ("row", "row")}, "toy: two factors have one name: row, row"),
-        ({"categorical_factors": ("colour",)}, "toy: no factor is called colour"),
+        ({"test": replace(a_split(), factors=None)}, "test has no factors, factor_names has some"),
+        ({"factor_names": ()}, "train has factors without factor_names"),
+        (
+            {"validation": replace(a_split(), factors=a_split().factors[1:])},
+            r"validation .* shape \(11, 2\)",
+        ),
+        ({"train": replace(a_split(), factors=a_split().factors[:, :1])}, r"\(12, 1\), .* \(12, 2\)"),
+        ({"train": replace(a_split(), factors=a_split().factors * 1.0)}, "train has float64 factors"),
+        ({"factor_names": ("row", "row")}, "two factors have one name: row, row"),
+        ({"categorical_factors": ("colour",)}, "no factor is called colour"),
     ],
 )
 def test_factors_that_do_not_fit_are_refused_by_name(changes: dict, complaint: str) -> None:

@@ -191,7 +191,7 @@ def test_a_dataset_without_anomalies_has_the_fingerprint_that_it_always_had() ->
     [
         (Split(np.zeros((2, 4), np.uint8), np.ones(2, np.int64)), "anomalies has shape"),
         (Split(np.full((2, 1, 2, 2), 9, np.uint8), np.ones(2, np.int64)), "anomalies has level 9"),
-        (Split(np.zeros((2, 1, 2, 2), np.uint8)), "anomalies has labels where the spec has none"),
+        (Split(np.zeros((2, 1, 2, 2), np.uint8)), "anomalies has no labels, the spec has them"),
     ],
 )
 def test_anomalies_that_do_not_fit_the_spec_are_refused(part: Split, complaint: str) -> None:

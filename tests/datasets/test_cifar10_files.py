@@ -1,5 +1,7 @@
 import hashlib
 import pickle
+import shutil
+import tarfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -62,6 +64,27 @@ def test_a_damaged_batch_is_never_unpickled(cache: Path) -> None:
     path.write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(GenbenchError, match=rf"{path} is damaged: .*{CIFAR10.train_checksums['data_batch_3']}"):
         source(cache).load()
+
+
+def test_the_published_archive_is_unpacked(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with tarfile.open(elsewhere / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(cache / FOLDER, FOLDER)
+    assert source(elsewhere).load().fingerprint == source(cache).load().fingerprint
+    assert sorted(path.name for path in elsewhere.iterdir()) == [FOLDER, "cifar-10-python.tar.gz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", "of another", "cut short"])
+def test_a_damaged_archive_is_named_and_nothing_kept(cache: Path, content: bytes | str) -> None:
+    path = cache / "cifar-10-python.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(cache / FOLDER, "another" if content == "of another" else FOLDER)
+    if content != "of another":
+        path.write_bytes(content if isinstance(content, bytes) else path.read_bytes()[:9000])
+    shutil.rmtree(cache / FOLDER)
+    with pytest.raises(GenbenchError, match=rf"{path} can't be unpacked \(.*\); delete or mend it"):
+        source(cache).load()
+    assert list(cache.iterdir()) == [path]
 
 
 def test_without_network_the_missing_file_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

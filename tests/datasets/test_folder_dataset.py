@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,123 @@ def test_too_few_images_are_counted(tmp_path: Path) -> None:
         paint(tmp_path / f"{i}.png")
     with pytest.raises(GenbenchError, match="holds 9 images"):
         load(tmp_path)
+
+
+def fill(folder: Path, n: int = 10) -> Path:
+    for i in range(n):
+        paint(folder / f"{i}.png", (i, 0, 0))
+    return folder
+
+
+def size(dataset: Dataset) -> int:
+    return sum(len(getattr(dataset, name)) for name in SPLITS)
+
+
+HIDDEN = [".ipynb_checkpoints", ".thumbnails", "__MACOSX", "@eaDir", "cats/.cache"]
+
+
+def test_hidden_files_and_folders_are_no_data(tmp_path: Path) -> None:
+    for name in ("cats", "dogs", *HIDDEN):
+        fill(tmp_path / name)
+    paint(tmp_path / "cats" / "._0.png")
+    paint(tmp_path / ".DS_Store.png")
+    dataset = load(tmp_path, size=8)
+    assert dataset.spec.num_classes == 2
+    assert size(dataset) == 20
+    assert dataset.found == "20 images in 2 classes (cats 10, dogs 10)"
+
+
+def test_a_folder_in_a_hidden_one_is_read(tmp_path: Path) -> None:
+    assert size(load(fill(tmp_path / ".data" / "mine"), size=8)) == 10
+
+
+def test_what_was_found_is_said(twenty: Path) -> None:
+    assert load(twenty, size=8).found == "20 images without classes"
+    (twenty / "notes.txt").write_text("not an image")
+    (twenty / "labels.csv").write_text("1,2")
+    assert load(twenty, size=8).found == "20 images without classes, 2 files with other suffixes passed over"
+
+
+def test_of_many_classes_a_few_are_named(tmp_path: Path) -> None:
+    for i in range(7):
+        fill(tmp_path / f"c{i}", 2)
+    assert load(tmp_path, size=8).found == "14 images in 7 classes (c0 2, c1 2, c2 2, c3 2, c4 2, 2 more)"
+
+
+def test_links_are_followed_once_and_loops_cut(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    fill(tmp_path / "elsewhere" / "cats")
+    fill(tmp_path / "elsewhere" / "dogs")
+    fill(root / "birds")
+    for kind in ("cats", "dogs"):
+        (root / kind).symlink_to(tmp_path / "elsewhere" / kind)
+    (root / "again").symlink_to(tmp_path / "elsewhere" / "cats")  # the same images twice would leak into the test split
+    (root / "aviary").symlink_to("birds")
+    (root / "self").symlink_to(".")
+    (root / "above").symlink_to("..")
+    (root / "birds" / "up").symlink_to("..")
+    (tmp_path / "elsewhere" / "cats" / "back").symlink_to("../dogs")
+    (root / "birds" / "10.png").symlink_to("../../elsewhere/cats/0.png")
+    dataset = load(root, size=8)
+    assert dataset.found == "31 images in 3 classes (again 10, birds 11, dogs 10)"
+
+
+@pytest.mark.parametrize("name", ["gone.png", "gone"])
+def test_a_link_that_leads_nowhere_is_named(twenty: Path, name: str) -> None:
+    (twenty / name).symlink_to("nowhere")
+    with pytest.raises(GenbenchError, match=rf"{name} is a link that leads nowhere"):
+        load(twenty, size=8)
+    (twenty / name).unlink()
+    (twenty / name).symlink_to(name)
+    with pytest.raises(GenbenchError, match=rf"{name} is a link that leads nowhere"):
+        load(twenty, size=8)
+
+
+def test_an_empty_folder_is_no_class(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        fill(tmp_path / name)
+    (tmp_path / "birds").mkdir()
+    assert load(tmp_path, size=8).spec.num_classes == 2
+
+
+def test_what_is_no_file_is_passed_over_without_waiting(twenty: Path) -> None:
+    os.mkfifo(twenty / "pipe.png")
+    assert size(load(twenty, size=8)) == 20
+
+
+def test_a_folder_that_can_not_be_read_is_named(twenty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = twenty / "locked"
+    locked.mkdir()
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(GenbenchError, match=r"locked can't be read \(Permission denied\)"):
+        load(twenty, size=8)
+
+
+def test_names_that_are_not_utf_8_are_read(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    fill(odd)
+    fill(tmp_path / "dogs")
+    paint(Path(os.fsdecode(os.fsencode(odd) + b"/\xff.png")))
+    dataset = load(tmp_path, size=8)
+    assert dataset.found == "21 images in 2 classes (caf\\xe9 11, dogs 10)"
+    assert dataset.fingerprint == load(tmp_path, size=8).fingerprint
+    config = Folder.Config(path=odd)
+    assert config.model_dump(mode="json")["path"] == f"file:{tmp_path}/caf%E9"
+    assert Folder.Config.model_validate_json(config.model_dump_json()) == config
+    with pytest.raises(UsageError) as error:
+        load(Path(f"{odd}\udcff"))
+    assert "caf\\xe9\\xff is no folder" in str(error.value)
+
+
+def test_fingerprints_are_what_they_were(twenty: Path) -> None:
+    assert load(twenty, size=8).fingerprint == "7892728b7ecf2546"  # a new value is a new benchmark
 
 
 @pytest.mark.parametrize("options", [{}, {"path": ".", "size": 2}, {"path": ".", "channels": 2}])

@@ -147,9 +147,46 @@ def test_a_download_that_breaks_off_leaves_nothing(
 def test_a_cache_that_is_a_file_is_an_error_that_names_it(tmp_path: Path, no_network: None) -> None:
     cache = tmp_path / "cache"
     cache.write_text("not a folder")
-    with pytest.raises(GenbenchError, match=str(cache)):
-        source(cache).load()
+    for folder in (cache, cache / "below"):
+        with pytest.raises(GenbenchError, match=rf"{cache} is a file, and data would be kept there; set GENBENCH_DATA"):
+            source(folder).load()
     assert cache.read_text() == "not a folder"
+
+
+def test_packed_files_are_read_as_they_are(tmp_path: Path, contents: dict[str, bytes], no_network: None) -> None:
+    write(tmp_path / "plain", contents)
+    some = "t10k-labels-idx1-ubyte"
+    packed = {f"{name}.gz": gzip.compress(content) for name, content in contents.items() if name != some}
+    raw = write(tmp_path / "packed", packed | {some: contents[some]})
+    assert source(tmp_path / "packed").load().fingerprint == source(tmp_path / "plain").load().fingerprint
+    assert sorted(path.name for path in raw.iterdir()) == sorted([*packed, some])
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is damaged: its MD5 checksum unpacked is"),
+        (b"no archive", "can't be read .Not a gzipped file"),
+        (gzip.compress(bytes(9999))[:-9], "can't be read .Compressed file ended"),
+        (gzip.compress(b"other"), "is damaged: its MD5 checksum unpacked is"),
+    ],
+)
+def test_a_damaged_archive_is_named(
+    tmp_path: Path, contents: dict[str, bytes], no_network: None, content: bytes, complaint: str
+) -> None:
+    name = "train-labels-idx1-ubyte"
+    write(tmp_path, {key: value for key, value in contents.items() if key != name} | {f"{name}.gz": content})
+    with pytest.raises(GenbenchError, match=rf"{name}\.gz {complaint}.*delete"):
+        source(tmp_path).load()
+
+
+def test_a_cache_that_can_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(GenbenchError, match=rf"{tmp_path} can't be read \(Permission denied\); set GENBENCH_DATA"):
+        source(tmp_path).load()
 
 
 class Answer(io.BytesIO):

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from genbench.errors import UsageError
-from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel
+from genbench.errors import GenbenchError, UsageError
+from genbench.plan.exchange import MissingDataset, Prepared, PreparedDataset, PreparedModel
 from genbench.plan.planner import describe, make_plan, wanted
 from genbench.plan.spec import REFERENCE_ROWS
 from genbench.plan.suite import Suite
@@ -106,6 +106,40 @@ def test_a_pair_that_makes_no_sense_is_left_out_with_its_reason(catalogue):
     assert [(cell.label, cell.reason) for cell in plan.refused] == [("pca", "needs colour")]
     with pytest.raises(UsageError, match="'pca' can't be trained on digits: needs colour"):
         make_plan(Suite(models=("pca",)), catalogue, lambda w: prepared(w, models=refused_models(w)))
+
+
+def test_datasets_that_can_not_be_had_are_left_out_as_long_as_there_are_others(catalogue):
+    missing = [MissingDataset("mnist", "dataset 'mnist': no files", usage=False)]
+
+    def lacking(wanted):
+        found = prepared(wanted)
+        return replace(found, datasets=[replace(found.datasets[0], found="9 images")], missing=missing)
+
+    plan = make_plan(Suite(models=("pca",), datasets=("digits", "mnist")), catalogue, lacking)
+    assert {run.data for run in plan.runs} == {"digits"}
+    assert plan.remarks() == ["digits: 9 images", "left out: dataset 'mnist': no files"]
+
+
+@pytest.mark.parametrize(("usage", "kind"), [((False, True), GenbenchError), ((True, True), UsageError)])
+def test_without_any_dataset_each_is_named_with_its_reason(catalogue, usage, kind):
+    missing = [MissingDataset(name, f"dataset '{name}': odd", each) for name, each in zip("ab", usage, strict=True)]
+    with pytest.raises(GenbenchError, match=r"^dataset 'a': odd; dataset 'b': odd$") as error:
+        make_plan(Suite(models=("pca",)), catalogue, lambda w: replace(prepared(w), datasets=[], missing=missing))
+    assert type(error.value) is kind
+
+
+def test_a_dataset_that_takes_its_process_down_is_left_out(catalogue):
+    def dying(wanted):
+        if any(reference.name == "mnist" for reference, _ in wanted.datasets):
+            raise GenbenchError("a worker process died: killed by SIGSEGV")
+        return prepared(wanted)
+
+    plan = make_plan(Suite(models=("pca",), datasets=("digits", "mnist", "toy2d")), catalogue, dying)
+    assert {run.data for run in plan.runs} == {"digits", "toy2d"}
+    assert plan.remarks() == ["left out: dataset 'mnist': a worker process died: killed by SIGSEGV"]
+    for datasets in (("mnist",), ("mnist", "mnist[holdout=1]")):
+        with pytest.raises(GenbenchError, match=r"^a worker process died: killed by SIGSEGV$"):
+            make_plan(Suite(models=("pca",), datasets=datasets), catalogue, dying)
 
 
 def refused_models(wanted):

@@ -66,7 +66,8 @@ def suite_options(function: F) -> F:
             "--datasets",
             metavar="REFS",
             shell_complete=names_of("datasets"),
-            help="Datasets, e.g. digits,'mnist[binarize=dynamic]'. [default: digits]",
+            help="Datasets, e.g. digits,'mnist[binarize=dynamic]','folder[path=\"a,b\"]' (quotes around what holds "
+            "any of , | [ ]). [default: digits]",
         ),
         click.option(
             "-b", "--budget", metavar="BUDGET", help="Training budget of each run, e.g. 60s,4GiB. [default: 30s]"

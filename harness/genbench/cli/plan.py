@@ -11,6 +11,7 @@ import click
 from genbench.cli.common import console, json_option, print_list, suite_options
 
 if TYPE_CHECKING:
+    from genbench.plan.planner import Plan
     from genbench.runner.history import History
     from genbench.runner.session import Session
 
@@ -41,8 +42,8 @@ def command(
       genbench plan suite.toml --json
       genbench plan --retry failed -o sweep
     """
-    from genbench.cli.suite import open_session
-    from genbench.plan.planner import describe
+    from genbench.cli.suite import open_session, say_data
+    from genbench.plan.planner import Plan, describe
     from genbench.runner.campaign import make_options
     from genbench.runner.workers import PLANNING
 
@@ -50,8 +51,9 @@ def command(
     session = open_session(suite, flags, retry, plugins, options, PLANNING)
     if session is None:
         if as_json:
-            _print_json([], [], [])
+            _print_json([], [], Plan([], []))
         return
+    say_data(session.plan)
     history = _history(session)
     expected = [None if d.reused else history.seconds(d.spec) for d in session.decisions]
     reasons = [
@@ -63,7 +65,7 @@ def command(
             describe(d.spec) | {"reused": d.reused is not None, "reason": reason, "expected_seconds": seconds}
             for d, reason, seconds in done
         ]
-        _print_json(runs, [vars(cell) for cell in session.plan.refused], expected)
+        _print_json(runs, expected, session.plan)
         return
     rows = []
     for decision, reason, seconds in done:
@@ -110,11 +112,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _print_json(runs: Iterable[Any], not_applicable: Iterable[Any], expected: Sequence[float | None]) -> None:
+def _print_json(runs: Iterable[Any], expected: Sequence[float | None], plan: Plan) -> None:
     """One run on a line, since there may be thousands."""
     lines = ",\n ".join(json.dumps(run, default=str) for run in runs)
     rest = {
-        "not_applicable": list(not_applicable),
+        "not_applicable": [vars(cell) for cell in plan.refused],
+        "left_out": [{"data": each.data, "reason": each.reason} for each in plan.missing],
+        "found": plan.found,
         "expected_seconds": sum(seconds for seconds in expected if seconds is not None),
     }
     click.echo(f'{{"runs": [\n {lines}\n], {json.dumps(rest)[1:]}')

@@ -80,10 +80,11 @@ def command(
 
     \b
     Exit codes:
-      0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok; 4 none ok; 130 interrupted
+      0 every run ok; 1 an error of genbench itself; 2 bad usage; 3 some runs not ok, or datasets left out; 4 none ok;
+      130 interrupted
     """
     from genbench.cli import complain
-    from genbench.cli.suite import open_session
+    from genbench.cli.suite import open_session, say_data
     from genbench.runner.campaign import make_options
     from genbench.runner.display import make_display
     from genbench.runner.workers import RUNNING
@@ -95,6 +96,7 @@ def command(
         session = open_session(suite, flags, retry, plugins, options, RUNNING)
         if session is None:
             return 0
+        say_data(session.plan)
         out = console()
         for cell in session.plan.refused:
             out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)
@@ -102,7 +104,8 @@ def command(
         failure = _present(session, records)
     if failure is not None:
         return complain(f"the tables and the report were not written: {failure}", GenbenchError.exit_code)
-    return exit_code([*records, *(left.record for left in session.left)])
+    code = exit_code([*records, *(left.record for left in session.left)])
+    return SOME_NOT_OK if code == 0 and session.plan.missing else code
 
 
 def exit_code(records: list[Record]) -> int:

@@ -13,6 +13,7 @@ from genbench.plan.references import split_references
 from genbench.plan.suite import Suite, find_suite, make_suite, parse_seeds, read_suite
 
 if TYPE_CHECKING:
+    from genbench.plan.planner import Plan
     from genbench.runner.campaign import RunOptions
     from genbench.runner.session import Session
 
@@ -30,13 +31,21 @@ def open_session(
 
     Raises:
         UsageError: something is unknown, malformed, missing or refused, or there are no records.
-        GenbenchError: a file can't be read, a dataset can't be had, or the executor's machines can't be reached.
+        GenbenchError: a file can't be read, no dataset can be had, or the executor's machines can't be reached.
     """
     from genbench.runner.session import Session
 
     if suite is not None or flags["models"] is not None or retry in (None, "none"):
         return Session.open(suite_from(suite, flags), plugins, options, preload)
     return _redo(flags, plugins, options, preload)
+
+
+def say_data(plan: Plan) -> None:
+    """Say on standard error what was found of a user's files, and which datasets are left out."""
+    from genbench.report.protocols import one_line
+
+    for remark in plan.remarks():
+        click.echo(one_line(f"genbench: {remark}"), err=True)
 
 
 def _redo(flags: dict[str, Any], plugins: Sequence[str], options: RunOptions, preload: str) -> Session | None:

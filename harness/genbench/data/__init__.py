@@ -4,13 +4,14 @@ from genbench.data.cache import cache_folder
 from genbench.data.dataset import SPLITS, Dataset, DatasetSource, Split
 from genbench.data.spec import DataSpec
 from genbench.data.views import ViewOptions, apply_view
-from genbench.options import Options
+from genbench.options import FilePath, Options
 
 __all__ = [
     "SPLITS",
     "DataSpec",
     "Dataset",
     "DatasetSource",
+    "FilePath",
     "Options",
     "Split",
     "ViewOptions",

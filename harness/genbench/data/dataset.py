@@ -11,7 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from genbench.data.checks import checked_factors, checked_labels, checked_points
 from genbench.data.spec import DataSpec
+from genbench.errors import OddData
 from genbench.options import Options
 
 SPLITS = ("train", "validation", "test")
@@ -47,9 +49,12 @@ class Dataset:
         anomalies: test points of a class that none of the splits has, or None.
         factor_names: what the columns of the splits' `factors` are called; empty where the factors are not known.
         categorical_factors: those of them whose values have no order.
+        found: what was found among a user's files, in words (`"40 images in 2 classes"`), which `plan` and `run` print.
+
+    Integers of any width are accepted for levels, labels and factors, and numbers of any width for continuous data.
 
     Raises:
-        ValueError: a split does not fit the spec; the message names the split.
+        OddData: (a `ValueError`) a split does not fit the spec; the message names the split and says what to do.
     """
 
     name: str
@@ -63,47 +68,50 @@ class Dataset:
     anomalies: Split | None = None
     factor_names: tuple[str, ...] = ()
     categorical_factors: tuple[str, ...] = ()
+    found: str = ""
 
     def __post_init__(self) -> None:
+        self._check_types()
         if len(set(self.factor_names)) != len(self.factor_names):
-            raise ValueError(f"{self.name}: two factors have one name: {', '.join(self.factor_names)}")
+            raise OddData(f"two factors have one name: {', '.join(self.factor_names)}")
         if unnamed := set(self.categorical_factors) - set(self.factor_names):
-            raise ValueError(f"{self.name}: no factor is called {', '.join(sorted(unnamed))}")
+            raise OddData(f"no factor is called {', '.join(sorted(unnamed))}")
         for name, split in self._splits().items():
-            if split.x.shape[1:] != self.spec.shape:
-                raise ValueError(f"{self.name}: {name} has shape {split.x.shape[1:]}, the spec says {self.spec.shape}")
-            dtype = np.float32 if self.spec.kind == "continuous" else np.uint8
-            if split.x.dtype != dtype:
-                raise ValueError(f"{self.name}: {name} is {split.x.dtype}, {self.spec.kind} data is {np.dtype(dtype)}")
-            if len(split) == 0:
-                raise ValueError(f"{self.name}: {name} is empty")
-            if (split.y is None) != (self.spec.num_classes is None):
-                raise ValueError(f"{self.name}: {name} has labels where the spec has none, or the other way round")
-            if split.y is not None and self.spec.num_classes is not None:
-                self._check_labels(name, split.y, len(split), self.spec.num_classes)
-            self._check_factors(name, split)
-            levels = self.grey_levels if self.redraw and name == "train" else self.spec.levels
-            if levels is None:
-                if not np.isfinite(split.x).all():
-                    raise ValueError(f"{self.name}: {name} has values that are not finite")
-            elif split.x.max() >= levels:
-                raise ValueError(f"{self.name}: {name} has level {split.x.max()}, the largest is {levels - 1}")
+            object.__setattr__(self, name, self._checked(name, split))
 
-    def _check_labels(self, name: str, y: np.ndarray, n: int, num_classes: int) -> None:
-        if y.shape != (n,) or y.dtype != np.int64:
-            raise ValueError(f"{self.name}: {name} has labels {y.shape} {y.dtype}, they should be ({n},) int64")
-        if y.min() < 0 or y.max() >= num_classes:
-            raise ValueError(f"{self.name}: {name} has a label that is not in 0 … {num_classes - 1}")
+    def _check_types(self) -> None:
+        """Refuse fields of another type, which would be found out in the middle of a run."""
+        if not isinstance(self.spec, DataSpec):
+            raise OddData(f"its spec is a {type(self.spec).__name__}; it should be a genbench.data.DataSpec")
+        for name, split in self._splits().items():
+            if not isinstance(split, Split):
+                raise OddData(f"its {name} is a {type(split).__name__}; it should be a genbench.data.Split")
+        for name in ("name", "family", "found"):
+            if not isinstance(value := getattr(self, name), str):
+                raise OddData(f"its {name} is {value!r:.40}; it should be text")
+        for name in ("factor_names", "categorical_factors"):
+            names = getattr(self, name)
+            if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
+                raise OddData(f"its {name} are {names!r:.40}; they should be a tuple of texts")
+            object.__setattr__(self, name, tuple(names))
 
-    def _check_factors(self, name: str, split: Split) -> None:
-        count = len(self.factor_names)
-        if (split.factors is None) != (count == 0):
-            raise ValueError(f"{self.name}: {name} has factors where none are named, or the other way round")
-        if split.factors is not None:
-            shape, dtype = split.factors.shape, split.factors.dtype
-            if shape != (len(split), count) or dtype != np.int64:
-                wanted = f"({len(split)}, {count}) int64"
-                raise ValueError(f"{self.name}: {name} has factors {shape} {dtype}, they should be {wanted}")
+    def _checked(self, name: str, split: Split) -> Split:
+        """The split with arrays as `Split` describes them."""
+        levels = self.grey_levels if self.redraw and name == "train" else self.spec.levels
+        x = checked_points(name, split.x, self.spec, levels)
+        y, factors, classes = split.y, split.factors, self.spec.num_classes
+        if (y is None) != (classes is None):
+            found = "has labels, the spec has no num_classes" if classes is None else "has no labels, the spec has them"
+            raise OddData(f"{name} {found}; give both or neither")
+        if y is not None and classes is not None:
+            y = checked_labels(name, y, len(x), classes)
+        if (factors is None) != (not self.factor_names):
+            found = "has no factors, factor_names has some" if factors is None else "has factors without factor_names"
+            raise OddData(f"{name} {found}; give both or neither")
+        if factors is not None:
+            factors = checked_factors(name, factors, len(x), len(self.factor_names))
+        same = x is split.x and y is split.y and factors is split.factors
+        return split if same else Split(x, y, factors)
 
     def _splits(self) -> dict[str, Split]:
         splits: dict[str, Split] = {name: getattr(self, name) for name in SPLITS}

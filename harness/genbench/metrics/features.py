@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +16,7 @@ from genbench.metrics.base import PROTOCOL_SEED, Metric, MetricError, NotApplica
 from genbench.metrics.extractors import Extractor, extractor_for, load_extractor
 from genbench.metrics.feature_cache import cached
 from genbench.model import Conditional, Sampler, snap
-from genbench.options import Options
+from genbench.options import FilePath, Options
 
 #: Samples drawn, and data points passed through the extractor, at once.
 CHUNK = 500
@@ -38,7 +37,9 @@ class FeatureConfig(Options):
     extractor: str = Field(
         "auto", description="feature extractor: the one of the dataset's family, 'inception', or another's name"
     )
-    weights: Path | None = Field(None, description="local file with the weights of 'inception', in place of a download")
+    weights: FilePath | None = Field(
+        None, description="local file with the weights of 'inception', in place of a download"
+    )
     n: int | None = Field(
         None, ge=MIN_POINTS, description=f"samples; by default as many as test points, at most {MAX_SAMPLES}"
     )

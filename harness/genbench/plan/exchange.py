@@ -46,7 +46,12 @@ class PreparedModel:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A dataset reference, loaded; `metrics` is what each metric adds to the protocol."""
+    """A dataset reference, loaded.
+
+    Attributes:
+        metrics: what each metric adds to the protocol.
+        found: what was found, in words, where the data are a user's files; else empty.
+    """
 
     name: str
     label: str
@@ -54,6 +59,16 @@ class PreparedDataset:
     view: dict[str, Any]
     fingerprint: str
     metrics: dict[str, dict[str, Any]]
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class MissingDataset:
+    """A dataset that can't be had, and why; `usage` says that what was asked for is at fault."""
+
+    data: str
+    reason: str
+    usage: bool
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ class Prepared:
     """Everything that the plan needs to know.
 
     Attributes:
+        missing: the datasets that can't be had.
         calibrated: whether a metric that judges samples is among those wanted, so that reference rows make sense.
     """
 
@@ -71,3 +87,4 @@ class Prepared:
     hardware: dict[str, Any]
     versions: dict[str, str]
     calibrated: bool
+    missing: list[MissingDataset] = field(default_factory=list)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import UsageError
+from genbench.errors import GenbenchError, UsageError
 from genbench.plan.budget import Budget
-from genbench.plan.exchange import Prepared, PreparedDataset, Wanted
+from genbench.plan.exchange import MissingDataset, Prepared, PreparedDataset, Wanted
 from genbench.plan.references import Reference, parse_references
 from genbench.plan.spec import REFERENCE_FAMILY, REFERENCE_ROWS, RunSpec
 from genbench.plan.suite import MOST_RUNS, Asked, Suite
@@ -34,10 +34,22 @@ class Refused:
 
 @dataclass(frozen=True)
 class Plan:
-    """The matrix: every run in the order in which it will be carried out."""
+    """The matrix: every run in the order in which it will be carried out.
+
+    Attributes:
+        missing: the datasets that can't be had, which are left out.
+        found: of each dataset that reads a user's files what was found, in words.
+    """
 
     runs: list[RunSpec]
     refused: list[Refused]
+    missing: list[MissingDataset] = field(default_factory=list)
+    found: dict[str, str] = field(default_factory=dict)
+
+    def remarks(self) -> list[str]:
+        """A line on each dataset that reads a user's files, and on each that is left out."""
+        found = [f"{data}: {words}" for data, words in self.found.items()]
+        return [*found, *(f"left out: {dataset.reason}" for dataset in self.missing)]
 
 
 def wanted(suite: Suite, catalogue: Catalogue) -> Wanted:
@@ -74,11 +86,14 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
 
     Raises:
         UsageError: something asked for is unknown or refused, or no model can be trained on any dataset.
-        GenbenchError: a dataset can't be had.
+        GenbenchError: no dataset can be had.
     """
     budget = Budget.parse(suite.budget)
     asked = wanted(suite, catalogue)
-    prepared = prepare(asked)
+    prepared = _prepared(asked, prepare)
+    if prepared.missing and not prepared.datasets:
+        kind = UsageError if all(dataset.usage for dataset in prepared.missing) else GenbenchError
+        raise kind("; ".join(dataset.reason for dataset in prepared.missing))
     common: dict[str, Any] = {
         "budget": str(budget),
         "precision": suite.precision,
@@ -126,7 +141,38 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
     if refused and all(run.is_reference for run in runs):
         first = refused[0]
         raise UsageError(f"'{first.label}' can't be trained on {first.data}: {first.reason}")
-    return Plan(runs, refused)
+    found = {dataset.label: dataset.found for dataset in prepared.datasets if dataset.found}
+    return Plan(runs, refused, prepared.missing, found)
+
+
+def _prepared(asked: Wanted, prepare: Callable[[Wanted], Prepared]) -> Prepared:
+    """What is prepared of all datasets; where one takes its process down, of the others."""
+    try:
+        return prepare(asked)
+    except UsageError:
+        raise
+    except GenbenchError:
+        if len(asked.datasets) == 1:
+            raise
+        good, missing = _tried_one_by_one(asked, prepare)
+        if not good:
+            raise
+    prepared = prepare(replace(asked, datasets=good))
+    return replace(prepared, missing=[*prepared.missing, *missing])
+
+
+def _tried_one_by_one(
+    asked: Wanted, prepare: Callable[[Wanted], Prepared]
+) -> tuple[list[tuple[Reference, str]], list[MissingDataset]]:
+    good, missing = [], []
+    for dataset in asked.datasets:
+        try:
+            prepare(replace(asked, datasets=[dataset]))
+            good.append(dataset)
+        except GenbenchError as error:
+            label = str(dataset[0])
+            missing.append(MissingDataset(label, f"dataset '{label}': {error}", usage=False))
+    return good, missing
 
 
 def _parsed(asked: Sequence[Asked]) -> list[Reference]:

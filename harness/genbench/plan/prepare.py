@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench.data import Dataset, DatasetSource
-from genbench.data.cache import cache_folder
-from genbench.data.views import ViewOptions, apply_view
+from genbench.data import SPLITS, Dataset, DatasetSource
+from genbench.data.loading import in_words, load
+from genbench.data.views import ViewOptions
 from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.metrics.base import Metric
 from genbench.model import CAPABILITIES, Model, Sampler
+from genbench.options import Options
 from genbench.plan.environment import hardware, resolve_device, versions
-from genbench.plan.exchange import Prepared, PreparedDataset, PreparedModel, Wanted
-from genbench.plan.references import Reference, changed, reference_text, validate
+from genbench.plan.exchange import MissingDataset, Prepared, PreparedDataset, PreparedModel, Wanted
+from genbench.plan.references import Reference, changed, check_config, reference_text, validate
 from genbench.plan.refusals import refusals
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.discovery import one_line
@@ -32,7 +33,6 @@ def prepare(wanted: Wanted) -> Prepared:
     Raises:
         UsageError: an option is unknown or refused, or there is no such device, or something of a plugin's can't be
             imported or made.
-        GenbenchError: a dataset can't be had.
     """
     import_files(wanted.files)
     device = resolve_device(wanted.device)
@@ -40,7 +40,7 @@ def prepare(wanted: Wanted) -> Prepared:
     classes = {target: _class("model", reference.name, target, Model) for reference, target in wanted.models}
     models = [(reference, classes[target]) for reference, target in wanted.models]
     configs = [validate(cls.Config, reference, "model") for reference, cls in models]
-    loaded = [load_dataset(reference, target) for reference, target in wanted.datasets]
+    loaded, missing = _load_all(wanted.datasets)
     refused = refusals(
         [(cls, config) for (_, cls), config in zip(models, configs, strict=True)],
         [dataset.spec for _, dataset in loaded],
@@ -64,9 +64,11 @@ def prepare(wanted: Wanted) -> Prepared:
                 p.view,
                 dataset.fingerprint,
                 {name: _metric_protocol(name, metric, dataset) for name, metric in metrics.items()},
+                _found(dataset),
             )
             for p, dataset in loaded
         ],
+        missing=missing,
         metrics={name: metric.config.model_dump(mode="json") for name, metric in metrics.items()},
         device=device,
         hardware=hardware(device),
@@ -136,14 +138,69 @@ class DatasetReference:
     view: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A dataset reference, validated but not loaded."""
+
+    reference: DatasetReference
+    cls: type[DatasetSource]
+    config: Options
+    view: ViewOptions
+
+    def load(self) -> Dataset:
+        return load(self.reference.label, self.cls, self.config, self.view)
+
+
 def load_dataset(reference: Reference, target: str) -> tuple[DatasetReference, Dataset]:
     """The dataset that a reference names, under its view.
 
     Raises:
-        UsageError: an option is unknown or refused.
+        UsageError: an option is unknown or refused, or the dataset has nothing for this view.
         GenbenchError: the dataset can't be had.
     """
-    cls = import_target(target, DatasetSource)
+    source = _source(reference, target)
+    return source.reference, source.load()
+
+
+def _load_all(
+    wanted: list[tuple[Reference, str]],
+) -> tuple[list[tuple[DatasetReference, Dataset]], list[MissingDataset]]:
+    """The datasets, and those that can't be had.
+
+    Raises:
+        UsageError: an option is unknown or refused.
+    """
+    loaded, missing = [], []
+    for reference, target in wanted:
+        try:
+            source = _source(reference, target)
+        except UsageError:
+            raise
+        except GenbenchError as error:
+            missing.append(MissingDataset(str(reference), str(error), usage=False))
+            continue
+        try:
+            loaded.append((source.reference, source.load()))
+        except GenbenchError as error:
+            missing.append(MissingDataset(source.reference.label, str(error), isinstance(error, UsageError)))
+        except BaseException as error:  # this process only plans: whatever a dataset raises is its own
+            reason = f"dataset '{source.reference.label}': {in_words(error, source.cls)}"
+            missing.append(MissingDataset(source.reference.label, reason, usage=False))
+    return loaded, missing
+
+
+def _source(reference: Reference, target: str) -> _Source:
+    """What a dataset reference names, its options validated.
+
+    Raises:
+        UsageError: an option is unknown or refused.
+        GenbenchError: the source can't be imported, or its Config is none.
+    """
+    try:
+        cls = import_target(target, DatasetSource)
+    except (GenbenchError, SystemExit) as error:
+        raise GenbenchError(f"dataset '{reference.name}': {error}") from error
+    check_config(cls.Config, reference.name, "dataset")
     own, view_fields = cls.Config.model_fields, ViewOptions.model_fields
     for name in reference.options:
         if name not in own and name not in view_fields:
@@ -155,13 +212,15 @@ def load_dataset(reference: Reference, target: str) -> tuple[DatasetReference, D
     config = validate(cls.Config, split[0], "dataset")
     view = validate(ViewOptions, split[1], "dataset")
     label = reference_text(reference.name, changed(config) | changed(view))
-    try:
-        dataset = apply_view(cls(config, cache_folder()).load(), view)
-    except UsageError:
-        raise
-    except GenbenchError as error:
-        raise GenbenchError(f"dataset '{reference.name}': {error}") from error
-    return DatasetReference(reference.name, label, config.model_dump(mode="json"), changed(view)), dataset
+    found = DatasetReference(reference.name, label, config.model_dump(mode="json"), changed(view))
+    return _Source(found, cls, config, view)
+
+
+def _found(dataset: Dataset) -> str:
+    """What was found of a user's files, with the sizes of the splits; empty for other datasets."""
+    if not dataset.found:
+        return ""
+    return f"{dataset.found}; {', '.join(f'{len(getattr(dataset, name)):,} {name}' for name in SPLITS)}"
 
 
 def capabilities(cls: type[Model]) -> list[str]:

@@ -1,4 +1,7 @@
-"""References to models, datasets and metrics: `vae`, `vae[latent_dim=2,beta=4]`, sweeps `vae[latent_dim=2|8|16]`."""
+"""References to models, datasets and metrics: `vae`, `vae[latent_dim=2,beta=4]`, sweeps `vae[latent_dim=2|8|16]`.
+
+A value that holds a character of this syntax stands in quotes: `folder[path="run=3,lr=0.1",size=8]`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from genbench.errors import UsageError, unknown
+from genbench.errors import GenbenchError, UsageError, printable, unknown
 from genbench.options import Options
 
 C = TypeVar("C", bound=Options)
@@ -34,17 +37,17 @@ class Reference:
 
 
 def reference_text(name: str, options: dict[str, Any]) -> str:
-    """`name[option=value,…]`, or the bare name where there are no options."""
+    """`name[option=value,…]`, or the bare name where there are no options; values are quoted where they must be."""
     if not options:
         return name
-    return f"{name}[{','.join(f'{key}={_plain(value)}' for key, value in options.items())}]"
+    return f"{name}[{','.join(f'{key}={_written(value)}' for key, value in options.items())}]"
 
 
 def split_references(text: str) -> list[str]:
     """The references in a comma-separated list, as text.
 
     Raises:
-        UsageError: its brackets don't match.
+        UsageError: its brackets don't match, or a quote is not closed.
     """
     return [part.strip() for part in _split(text, ",", text)]
 
@@ -53,9 +56,21 @@ def parse_references(text: str) -> list[Reference]:
     """The references in a comma-separated list, sweeps expanded in the order written.
 
     Raises:
-        UsageError: brackets or options are malformed, or an option stands twice.
+        UsageError: brackets, quotes or options are malformed, or an option stands twice.
     """
     return [reference for part in split_references(text) for reference in _expand(part)]
+
+
+def check_config(config: Any, name: str, what: str) -> None:
+    """Refuse a plugin's class whose `Config` is none.
+
+    Raises:
+        GenbenchError: the message names the class's offer, and what its `Config` should be.
+    """
+    if not (isinstance(config, type) and issubclass(config, Options)):
+        found = config.__name__ if isinstance(config, type) else f"a {type(config).__name__}"
+        base = "ModelConfig" if what == "model" else "Options"
+        raise GenbenchError(f"{what} '{name}': its Config is {found}; it should be a subclass of genbench's {base}")
 
 
 def validate(cls: type[C], reference: Reference, what: str) -> C:
@@ -63,10 +78,22 @@ def validate(cls: type[C], reference: Reference, what: str) -> C:
 
     Raises:
         UsageError: an option is unknown or its value is refused; the message names both and what would be accepted.
+        GenbenchError: `cls` is no class of options, or its own code fails.
     """
+    check_config(cls, reference.name, what)
     for name in reference.options:
         if name not in cls.model_fields:
             raise UsageError(f"{what} '{reference.name}': {unknown('option', name, cls.model_fields)}")
+    try:
+        return _validated(cls, reference, what)
+    except GenbenchError:
+        raise
+    except Exception as error:
+        reason = printable(" ".join(str(error).split())) or "no message"
+        raise GenbenchError(f"{what} '{reference.name}': its Config raises {type(error).__name__}: {reason}") from error
+
+
+def _validated(cls: type[C], reference: Reference, what: str) -> C:
     values = dict(reference.options)
     try:
         return cls.model_validate(values)
@@ -107,7 +134,7 @@ def _expand(text: str) -> Iterator[Reference]:
             raise UsageError(f"malformed reference '{text}': '{part.strip()}' is not option=value")
         if option in choices:
             raise UsageError(f"malformed reference '{text}': option '{option}' stands twice")
-        choices[option] = [value.strip() for value in _split(value, "|", text)]
+        choices[option] = [_unquoted(value.strip(), text) for value in _split(value, "|", text)]
     if (count := math.prod(map(len, choices.values()))) > MOST_REFERENCES:
         raise UsageError(f"'{name}' is asked for with {count:,} settings: a plan has room for {MOST_REFERENCES:,}")
     for values in itertools.product(*choices.values()):
@@ -115,18 +142,45 @@ def _expand(text: str) -> Iterator[Reference]:
 
 
 def _split(text: str, separator: str, whole: str) -> list[str]:
-    """`text` at the separators outside brackets."""
+    """`text` at the separators outside brackets and quotes. A quote opens where a value begins, and nowhere else: the
+    apostrophe in `path=it's` is one."""
     parts, depth, start = [], 0, 0
+    quote, before, escaped = "", "=", False
     for position, character in enumerate(text):
-        depth += (character == "[") - (character == "]")
-        if depth < 0:
-            break
-        if character == separator and depth == 0:
-            parts.append(text[start:position])
-            start = position + 1
+        if quote:
+            closes = character == quote and not escaped
+            escaped = character == "\\" and quote == '"' and not escaped
+            quote = "" if closes else quote
+        elif character in "\"'" and before in "=|[,":
+            quote = character
+        else:
+            depth += (character == "[") - (character == "]")
+            if depth < 0:
+                break
+            if character == separator and depth == 0:
+                parts.append(text[start:position])
+                start = position + 1
+        before = before if character.isspace() else character
+    if quote:
+        raise UsageError(f"malformed reference '{whole}': a quote is not closed")
     if depth != 0:
-        raise UsageError(f"malformed reference '{whole}': its brackets don't match")
+        raise UsageError(f"malformed reference '{whole}': its brackets don't match (values with brackets need quotes)")
     return [*parts, text[start:]]
+
+
+def _unquoted(value: str, whole: str) -> str:
+    """A value without its quotes: `"…"` has the escapes of JSON and TOML, `'…'` has none."""
+    if not value.startswith(('"', "'")):
+        return value
+    if value[0] == "'" and value.find("'", 1) == len(value) - 1:
+        return value[1:-1]
+    try:
+        if value[0] == '"':
+            return str(json.loads(value, strict=False))
+    except ValueError:
+        pass
+    how = "write '…', or \"…\" with the escapes of JSON"
+    raise UsageError(f"malformed reference '{whole}': {value} is not one value in quotes: {how}")
 
 
 def _json(value: str) -> Any:
@@ -138,7 +192,17 @@ def _json(value: str) -> Any:
         return value
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "none" if value is None else json.dumps(value, separators=(",", ":"))
+def _written(value: Any) -> str:
+    """A value as text that is read back as the same: in quotes where the syntax of references would misread it."""
+    if not isinstance(value, str):
+        value = "none" if value is None else json.dumps(value, separators=(",", ":"))
+    if value.isprintable() and _reads_back(value):
+        return str(value)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in json.dumps(value, ensure_ascii=False))
+
+
+def _reads_back(value: str) -> bool:
+    try:
+        return list(_expand(f"name[option={value}]")) == [Reference("name", {"option": value})]
+    except UsageError:
+        return False

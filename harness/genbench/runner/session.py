@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.data.cache import fix_folders
+from genbench.errors import printable
 from genbench.plan.exchange import Prepared, VisibleGpu, Wanted
 from genbench.plan.planner import Plan, make_plan
 from genbench.plan.suite import Suite
@@ -52,7 +53,7 @@ class Session:
 
         Raises:
             UsageError: something asked for is unknown, malformed or refused.
-            GenbenchError: a dataset can't be had, or the executor's machines can't be reached.
+            GenbenchError: no dataset can be had, or the executor's machines can't be reached.
         """
 
         def plan(catalogue: Catalogue, prepare: Prepare) -> tuple[Plan, list[Left]]:
@@ -117,7 +118,7 @@ class Session:
             GenbenchError: the output folder can't be written, or a tracker can't start.
             KeyboardInterrupt: what is finished is kept.
         """
-        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        command = [printable(argument) for argument in (Path(sys.argv[0]).name, *sys.argv[1:])]
         manager = self.catalogue.discovery.manager
         with closing(self.executor):
             self.store.prepare()

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from genbench.data import Dataset, DatasetSource
-from genbench.data.cache import cache_folder
 from genbench.data.device import DeviceSplit
-from genbench.data.views import ViewOptions, apply_view
+from genbench.data.loading import load
+from genbench.data.views import ViewOptions
 from genbench.metrics.base import Subject
 from genbench.plugins.catalogue import import_target
 
@@ -22,8 +22,7 @@ def load_dataset(target: str, config: dict[str, Any], view: dict[str, Any]) -> D
         GenbenchError: the dataset can't be had.
     """
     cls = import_target(target, DatasetSource)
-    source = cls(cls.Config.model_validate(config), cache_folder())
-    return apply_view(source.load(), ViewOptions.model_validate(view))
+    return load(target, cls, cls.Config.model_validate(config), ViewOptions.model_validate(view))
 
 
 def make_subject(dataset: Dataset, device: torch.device, seed: int, folder: Path) -> Subject:
