@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -24,6 +25,8 @@ from genbench.results.sharing import Sharing
 RECORD = "record.json"
 #: So many records are kept from the garbage collector: searching them takes seconds each time, and finds no garbage.
 MANY = 1000
+#: Bytes of a record, at most: the largest of those published have a thousandth.
+LARGEST = 64 * 2**20
 _OTHER_SCHEMA = "not a genbench record of schema 1"
 
 
@@ -178,17 +181,42 @@ def _read(path: Path) -> Record | Skipped | None:
     return record
 
 
-def read_content(path: Path) -> bytes:
-    """What is in a plain file; nothing else is waited for, such as somebody who writes to a pipe.
+def read_content(path: Path, largest: int = LARGEST) -> bytes:
+    """The content of a plain file of at most so many bytes; nothing else is waited for, such as somebody who writes to
+    a pipe.
+
+    Raises:
+        OSError: it can't be read, is no plain file, or is too large.
+    """
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise OSError(errno.EFBIG, f"larger than {largest // 2**20} MiB")
+        return file.read(size + 1)  # one more: of a file of the kernel's own, which has no size
+
+
+def read_end(path: Path, count: int) -> bytes:
+    """The last bytes of a plain file, at most so many.
+
+    Raises:
+        OSError: it can't be read, or is no plain file.
+    """
+    with open_plain(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - count))
+        return file.read(count)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """A plain file, open for reading.
 
     Raises:
         OSError: it can't be read, or is no plain file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 (what is open already)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a plain file")
-        return file.read()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file")
+    return open(descriptor, "rb")  # noqa: PTH123, SIM115 (what is open already, for the caller to close)
 
 
 def _with_finite_protocol(path: Path, record: Record) -> Record | Skipped:
