@@ -216,7 +216,7 @@ def open_plain(path: Path) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a plain file")
-    return open(descriptor, "rb")  # noqa: PTH123, SIM115 (what is open already, for the caller to close)
+    return open(descriptor, "rb")  # noqa: PTH123 (what is open already, for the caller to close)
 
 
 def _with_finite_protocol(path: Path, record: Record) -> Record | Skipped:
