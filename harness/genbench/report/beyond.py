@@ -142,5 +142,5 @@ def _mean_level(seeds: Sequence[Mapping[str, Any]]) -> Level:
     return Level(seeds[0]["variables"], mean([level["active_units"] for level in seeds]), kl)
 
 
-def _sizes(levels: Sequence[Mapping[str, Any]]) -> list[int]:
-    return [level["variables"] for level in levels]
+def _sizes(levels: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    return [(level["variables"], len(level["kl_by_variable"])) for level in levels]
