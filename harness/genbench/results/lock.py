@@ -6,11 +6,19 @@ nobody ever touches what a dying worker may still be writing to.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
+import sys
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
+
+#: What `flock` says where the file system has no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+#: The folders without locks that were told of.
+_told: set[Path] = set()
 
 
 class HeldLock:
@@ -22,7 +30,13 @@ class HeldLock:
     @classmethod
     def take(cls, path: Path, *, shared: bool = False) -> HeldLock | None:
         """The lock on the file at `path`, which is made where there is none; None if somebody else holds it, or for a
-        `shared` one if somebody holds it who does not share."""
+        `shared` one if somebody holds it who does not share.
+
+        On a file system without locks everybody gets it, and a line on standard error says so, once for each folder.
+
+        Raises:
+            OSError: the file can't be made or opened.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -30,6 +44,11 @@ class HeldLock:
         except BlockingIOError:
             os.close(descriptor)
             return None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
+            _tell(path.parent)
         return cls(descriptor)
 
     def release(self) -> None:
@@ -38,6 +57,14 @@ class HeldLock:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _received, (DupFd(self.descriptor),)
+
+
+def _tell(folder: Path) -> None:
+    if folder not in _told:
+        _told.add(folder)
+        line = f"genbench: {folder} is on a file system without locks: use it from one genbench at a time"
+        with contextlib.suppress(OSError):  # standard error may be full or closed
+            print(line, file=sys.stderr, flush=True)
 
 
 def _received(duplicate: Any) -> HeldLock:

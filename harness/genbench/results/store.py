@@ -11,7 +11,7 @@ import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -81,21 +81,27 @@ class Store:
         """
         workspace = self.workspace(record.key)
         workspace.mkdir(parents=True, exist_ok=True)
+        remove_unless_plain(workspace / RECORD)
         write_atomically(workspace / RECORD, record.model_dump_json(by_alias=True, indent=1))
         self.move_in(workspace, record.key)
 
     def move_in(self, workspace: Path, key: str) -> None:
-        """Make the files of a workspace, the record among them, the run with this key, in place of what it had."""
+        """Make the files of a workspace, the record among them, the run with this key, in place of what it had.
+
+        A run has plain files only: folders, links and the like are left behind, and so are hidden files, which may be
+        halves that a killed process was writing.
+        """
         folder = self.folder(key)
-        if folder.is_symlink():  # in somebody else's results; what it points to is not ours to change
-            folder.unlink()
+        if folder.is_symlink() or not folder.is_dir():  # a link is to somebody else's results, not ours to change
+            folder.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        files = {path.name: path for path in workspace.iterdir()}
+        files = {path.name: path for path in workspace.iterdir() if is_plain(path) and not path.name.startswith(".")}
         for name, path in sorted(files.items(), key=lambda item: item[0] == RECORD):
+            remove_unless_plain(folder / name)
             path.replace(folder / name)
         for path in folder.iterdir():
             if path.name not in files:
-                path.unlink()
+                remove(path)
         shutil.rmtree(workspace, ignore_errors=True)
 
     def read(self, key: str) -> Record | Skipped | None:
@@ -253,8 +259,42 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
+def is_plain(path: Path) -> bool:
+    """Whether there is a plain file: no folder, link, pipe or device."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is there, a folder with all that is in it, if anything is.
+
+    Raises:
+        OSError: it can't be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_unless_plain(path: Path) -> None:
+    """Remove what is in the way of a file.
+
+    Raises:
+        OSError: it can't be removed.
+    """
+    if not is_plain(path):
+        remove(path)
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the new one, whatever happens in between."""
+    """Write `content` to `path` so that a reader sees the old file or the new one, whatever happens in between.
+
+    Raises:
+        OSError: it can't be written.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as file:
@@ -263,5 +303,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is what is told
+            temporary.unlink(missing_ok=True)
         raise
