@@ -15,6 +15,7 @@ from genbench.model import Model
 from genbench.plan.environment import resolve_device
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
+from genbench.results.store import open_plain
 from genbench.runner.subject import load_dataset, make_subject
 from genbench.runner.trained import Trained
 
@@ -57,6 +58,7 @@ def load_weights(model: Model, path: Path) -> None:
         GenbenchError: they are another model's, and the message names what differs; or the file is broken.
     """
     try:
+        open_plain(path).close()  # safetensors would wait at a pipe
         with safe_open(path, "pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (OSError, SafetensorError) as error:
