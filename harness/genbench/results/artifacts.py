@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.results.store import read_content, read_end
+from genbench.files import read_content, read_end
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import json
 import os
 import shutil
-import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import ValidationError
 
 from genbench.errors import GenbenchError
+from genbench.files import is_plain, read_content, remove, remove_unless_plain
 from genbench.results.schema import Record
 from genbench.results.sharing import Sharing
 
@@ -171,7 +169,7 @@ def read_record(path: Path) -> Record | Skipped:
 def _read(path: Path) -> Record | Skipped | None:
     """The record in this file, why it can't be read, or None where there is no file."""
     try:
-        content = read_content(path)
+        content = read_content(path, LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -185,44 +183,6 @@ def _read(path: Path) -> Record | Skipped | None:
     if record.key != path.parent.name:
         return Skipped(path, f"its key {record.key} is not the name of its folder")
     return record
-
-
-def read_content(path: Path, largest: int = LARGEST) -> bytes:
-    """The content of a plain file of at most so many bytes; nothing else is waited for, such as somebody who writes to
-    a pipe.
-
-    Raises:
-        OSError: it can't be read, is no plain file, or is too large.
-    """
-    with open_plain(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > largest:
-            raise OSError(errno.EFBIG, f"larger than {largest // 2**20} MiB")
-        return file.read(size + 1)  # one more: of a file of the kernel's own, which has no size
-
-
-def read_end(path: Path, count: int) -> bytes:
-    """The last bytes of a plain file, at most so many.
-
-    Raises:
-        OSError: it can't be read, or is no plain file.
-    """
-    with open_plain(path) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - count))
-        return file.read(count)
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """A plain file, open for reading.
-
-    Raises:
-        OSError: it can't be read, or is no plain file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a plain file")
-    return open(descriptor, "rb")  # noqa: PTH123 (what is open already, for the caller to close)
 
 
 def _with_finite_protocol(path: Path, record: Record) -> Record | Skipped:
@@ -257,36 +217,6 @@ def no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def is_plain(path: Path) -> bool:
-    """Whether there is a plain file: no folder, link, pipe or device."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def remove(path: Path) -> None:
-    """Remove whatever is there, a folder with all that is in it, if anything is.
-
-    Raises:
-        OSError: it can't be removed.
-    """
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def remove_unless_plain(path: Path) -> None:
-    """Remove what is in the way of a file.
-
-    Raises:
-        OSError: it can't be removed.
-    """
-    if not is_plain(path):
-        remove(path)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

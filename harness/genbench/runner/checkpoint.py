@@ -10,12 +10,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model
 
 from genbench.errors import GenbenchError
+from genbench.files import open_plain
 from genbench.metrics.base import Subject
 from genbench.model import Model
 from genbench.plan.environment import resolve_device
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
-from genbench.results.store import open_plain
 from genbench.runner.subject import load_dataset, make_subject
 from genbench.runner.trained import Trained
 

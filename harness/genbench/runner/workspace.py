@@ -6,8 +6,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from genbench.files import is_plain, remove, remove_unless_plain
 from genbench.results.schema import Record
-from genbench.results.store import Store, is_plain, remove, remove_unless_plain
+from genbench.results.store import Store
 from genbench.runner.draft import RESUME
 
 #: How a run ended that may go on from its last saved state: what ended it was not the state.
