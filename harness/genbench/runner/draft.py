@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from genbench.files import is_plain
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.results.schema import (
@@ -94,7 +95,7 @@ class Draft:
 
     def collect_artifacts(self, folder: Path) -> None:
         """List what lies in the run's folder."""
-        self.artifacts = {purpose: name for purpose, name in ARTIFACTS.items() if (folder / name).exists()}
+        self.artifacts = {purpose: name for purpose, name in ARTIFACTS.items() if is_plain(folder / name)}
 
     def finish(self, status: Status) -> Record:
         """The record."""
