@@ -116,7 +116,8 @@ def _levels(row: Row, by_key: Mapping[str, Record]) -> list[Level]:
     """The means over the seeds that have the levels (of a model that has changed between seeds: over those that are
     like the first)."""
     values = [value for key in row.keys for value in by_key[key].metrics if value.metric == "collapse"]
-    runs = [levels for value in values if _are_levels(levels := value.settings.get("levels"))]
+    found: list[Any] = [value.settings.get("levels") for value in values]
+    runs = [levels for levels in found if _are_levels(levels)]
     alike = [levels for levels in runs if _sizes(levels) == _sizes(runs[0])]
     return [_mean_level(same) for same in zip(*alike, strict=True)]
 

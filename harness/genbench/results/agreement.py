@@ -49,7 +49,7 @@ def _claims(record: Record) -> dict[str, Any]:
 
 
 def _claims_of(value: Value) -> dict[str, Any]:
-    about = {"kind": value.kind, "better": value.better, "unit": value.unit, "protocol": value.protocol}
+    about: dict[str, Any] = {"kind": value.kind, "better": value.better, "unit": value.unit, "protocol": value.protocol}
     if value.unit in VARYING_UNITS or value.unit.endswith("/s"):
         return {f"{value.name} is": about}
     about |= {"settings": value.settings, "flags": value.flags, "stderr": value.stderr}
