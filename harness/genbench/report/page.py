@@ -140,7 +140,8 @@ def section(records: Sequence[Record], out: Path) -> Section:
         side_by_side=_side_by_side(table, by_key, left),
         not_beside=[
             (by_key[key].spec.label, f"{item.path.name} is damaged: {plain(item.reason)}")
-            for (key, _), item in left.damaged.items()
+            for (key, purpose), item in left.damaged.items()
+            if purpose in ("codes", "rows")
         ],
         galleries=[
             Gallery(title, caption, room, purpose == "samples", *_pictures(purpose, table, by_key, left))
