@@ -1,11 +1,13 @@
 import logging
 import os
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from genbench.metrics import feature_cache
-from genbench.metrics.feature_cache import cached, folder
+from genbench.metrics.feature_cache import NAME, cached, folder
 
 KEY = {"dataset": "00ff", "split": "train", "n": 3}
 
@@ -65,15 +67,79 @@ def test_a_damaged_file_is_made_anew(damage):
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("tensors", [{}, {"features": torch.zeros(2, 3)}])
-def test_a_file_of_something_else_is_made_anew(tensors):
-    from safetensors.torch import save_file
+#: Features of the right shape with other numbers, of another shape, of another type, and none at all.
+OTHERS = [
+    {},
+    {"features": torch.zeros(2, 3)},
+    {"features": torch.zeros(2, 3, dtype=torch.float64)},
+    {"features": torch.arange(6, dtype=torch.float64).reshape(3, 2) / 7},
+    {"features": torch.full((2, 3), torch.nan, dtype=torch.float64)},
+    {"features": torch.zeros(6, dtype=torch.float64)},
+]
 
+
+@pytest.mark.parametrize("tensors", OTHERS)
+def test_a_file_of_something_else_is_made_anew_and_replaced(tensors):
     compute = Compute()
     want = cached(KEY, compute)
     (path,) = folder().iterdir()
+    content = path.read_bytes()
     save_file(tensors, path)
     assert torch.equal(cached(KEY, compute), want)
+    assert path.read_bytes() == content
+
+
+def test_features_of_another_key_are_not_taken_for_these():
+    compute = Compute()
+    cached(KEY, compute)
+    cached(KEY | {"n": 4}, compute)
+    one, other = sorted(folder().iterdir())
+    one.rename(other.with_name(other.name.replace(other.name[:NAME], one.name[:NAME])))
+    one, other = sorted(folder().iterdir())
+    calls = compute.calls
+    cached(KEY, compute)
+    cached(KEY | {"n": 4}, compute)
+    assert compute.calls == calls + 1
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "link"])
+def test_what_lies_in_a_file_s_place_is_not_waited_for(what, tmp_path):
+    compute = Compute()
+    want = cached(KEY, compute)
+    (path,) = folder().iterdir()
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        (path / "sub").mkdir(parents=True)
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    assert torch.equal(cached(KEY, compute), want)
+    assert path.is_file()
+    assert compute.calls == 2
+    cached(KEY, compute)
+    assert compute.calls == 2
+
+
+def test_features_that_are_not_finite_are_not_kept():
+    bad = torch.full((3, 2), torch.inf, dtype=torch.float64)
+    assert torch.equal(cached(KEY, lambda: bad), bad)
+    assert not folder().exists()
+
+
+def test_who_writes_the_same_at_the_same_time_disturbs_nobody(monkeypatch):
+    compute, replace = Compute(), Path.replace
+
+    def after_another(written, path):
+        monkeypatch.setattr(Path, "replace", replace)
+        cached(KEY, compute)
+        return replace(written, path)
+
+    monkeypatch.setattr(Path, "replace", after_another)
+    want = cached(KEY, compute)
+    assert len(list(folder().iterdir())) == 1
+    assert torch.equal(cached(KEY, compute), want)
+    assert compute.calls == 2
 
 
 def test_a_folder_that_can_not_be_written_is_done_without(monkeypatch, tmp_path, caplog):

@@ -108,7 +108,7 @@ def test_pictures_stand_beside_real_data(page):
     assert page.count("data:image/png") == 5 + 4 + 2 + 1
 
 
-def test_broken_and_missing_files_are_simply_not_shown(records, fill_folder, tmp_path):
+def test_broken_files_are_named_and_missing_ones_are_simply_not_shown(records, fill_folder, tmp_path):
     runs = [record for record in records if record.spec.label == "realnvp"]
     fill_folder(tmp_path, runs)
     folder = Store(tmp_path).folder(runs[0].key)
@@ -121,6 +121,11 @@ def test_broken_and_missing_files_are_simply_not_shown(records, fill_folder, tmp
     page = paths[-1].read_text(encoding="utf-8")
     assert page.count("data:image/png") == len(paths) - 1 == 4
     assert "<svg" not in page
+    assert '<div class="no-picture failed">damaged: it is no PNG that can be read: ' in page
+    assert "Without realnvp: codes.npz is damaged: it is no npz file that can be read: File is not a zip file" in page
+    assert re.findall(r"<li><code>([^<]*)</code>", page.partition("<h2>Damaged files</h2>")[2])[:2] == [
+        str(folder / name) for name in ("codes.npz", "samples.png")
+    ]
 
 
 def test_of_very_many_runs_not_all_are_listed(record, tmp_path, monkeypatch):

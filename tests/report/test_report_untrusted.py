@@ -318,7 +318,10 @@ def test_links_out_of_the_folder_are_not_followed_and_pipes_do_not_block(record,
     text = (out / "report.html").read_text(encoding="utf-8")
     assert "the password" not in text
     assert "data:image/png" not in text
-    assert [row.log for row in failures(runs, out)] == [""]
+    assert [row.log for row in failures(runs, out)] == [
+        "(log.txt is left out: it is a link to a file that is none of a run)"
+    ]
+    assert "damaged: not a plain file" in text
 
 
 def test_a_link_within_the_folder_is_followed(record, fill_folder, tmp_path):

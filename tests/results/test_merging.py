@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from many_records import many_records, write_many
@@ -57,7 +59,14 @@ def test_different_records_of_one_key_are_refused_before_anything_is_copied(reco
     before = content(tmp_path / "c")
     with pytest.raises(UsageError) as caught:
         merge([a, other] if where == "b" else [a], tmp_path / "c")
-    for said in (records[1].key, records[1].spec.label, "seed 0", f"ok in {a}", f"killed in {other}"):
+    for said in (
+        records[1].key,
+        records[1].spec.label,
+        "seed 0",
+        "status is",
+        f"ok in {a} (2026-",
+        f"killed in {other} (2026-",
+    ):
         assert said in str(caught.value)
     assert records[0].key not in str(caught.value)
     assert content(tmp_path / "c") == before
@@ -103,6 +112,94 @@ def test_a_run_folder_that_is_a_link_gives_its_record_only(records, tmp_path):
     merge([tmp_path / "b"], tmp_path / "c")
     copied = Store(tmp_path / "c").folder(records[0].key)
     assert [path.name for path in copied.iterdir()] == ["record.json"]
+
+
+def measured_again(record, **changes):
+    """The record of another execution of the same run: what varies is another, and what is changed is so."""
+    date = {"date": "2030-01-01T00:00:00+00:00", "command": ["genbench", "run"], "gpu": "cuda:1"}
+    metrics = [
+        replace(value, value=value.value * 2) if value.unit in ("images/s", "ms", "MiB") else value
+        for value in record.metrics
+    ]
+    curve = [replace(point, seconds=point.seconds * 2) for point in record.curve]
+    timing = {name: seconds * 2 for name, seconds in record.timing.items()}
+    other = {"provenance": record.provenance | date, "metrics": metrics, "curve": curve, "timing": timing}
+    return record.model_copy(update=other | changes)
+
+
+def shifted(record, part):
+    """Its first value that has an error, shifted by a part of that."""
+    place, value = next((n, value) for n, value in enumerate(record.metrics) if value.stderr)
+    return [
+        *record.metrics[:place],
+        replace(value, value=value.value + part * value.stderr),
+        *record.metrics[place + 1 :],
+    ]
+
+
+@pytest.mark.parametrize("into", ["a", "c"])
+def test_a_run_that_was_carried_out_twice_is_kept_once_where_its_records_agree(records, tmp_path, into):
+    a = fill(tmp_path / "a", records[:2], log="log.txt")
+    before = content(a)
+    again = measured_again(records[0], metrics=shifted(measured_again(records[0]), 1e-5))
+    b = fill(tmp_path / "b", [again, records[2]])
+    copied, _ = merge([a, b], tmp_path / into)
+    assert sorted(copied) == sorted(record.key for record in (records[:3] if into == "c" else records[2:3]))
+    there = content(tmp_path / into)
+    assert {name: there[name] for name in before} == before
+    assert merge([a, b], tmp_path / into) == merge([b], tmp_path / into) == ([], [])
+
+
+def test_records_that_differ_are_named_with_both_sides_and_either_can_be_kept(records, tmp_path):
+    old = records[0]
+    new = measured_again(old, metrics=shifted(measured_again(old), 3.0))
+    a, b = fill(tmp_path / "a", [old, *records[1:]], log="log.txt"), fill(tmp_path / "b", [new], samples="samples.png")
+    first = next(value for value in old.metrics if value.stderr)
+    with pytest.raises(UsageError) as caught:
+        merge([a, b], tmp_path / "c")
+    assert f"({old.spec.label} on" in str(caught.value)
+    assert f"{first.name} is {first.value:.6g} in {a} ({old.provenance['date']}), " in str(caught.value)
+    assert f"in {b} (2030-01-01T00:00:00+00:00); --keep first or --keep newest" in str(caught.value)
+    assert not (tmp_path / "c").exists()
+
+    assert len(merge([a, b], tmp_path / "first", "first")[0]) == 4
+    assert content(tmp_path / "first") == content(a)
+    assert len(merge([a, b], tmp_path / "newest", "newest")[0]) == 4
+    assert content(tmp_path / "newest") == {k: v for k, v in content(a).items() if old.key not in k} | content(b)
+    assert merge([b], a, "first") == ([], [])
+    assert merge([b], a, "newest") == ([old.key], [])
+    assert content(a) == content(tmp_path / "newest")
+    assert merge([b], a, "newest") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"protocol": {"dataset": "digits", "hardware": {"cpu": "another", "threads": 2}}}, "protocol."),
+        ({"capabilities": []}, "capabilities"),
+        ({"metrics": []}, "fid is"),
+        ({"curve": []}, "curve"),
+    ],
+)
+def test_what_another_execution_should_come_to_as_well_may_not_differ(records, tmp_path, change, named):
+    (tmp_path / "a").mkdir()
+    a, b = fill(tmp_path / "a", records[:1]), fill(tmp_path / "b", [measured_again(records[0], **change)])
+    with pytest.raises(UsageError, match=rf"{records[0].key} .*: {named}.* in {a} .* in {b}"):
+        merge([a, b], tmp_path / "c")
+
+
+def test_a_source_may_be_the_target_or_stand_twice_but_the_target_is_none_of_its_runs(records, tmp_path, monkeypatch):
+    a = fill(tmp_path / "a", records[:2])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(a)
+    assert merge([a, a / ".." / "a", tmp_path / "link"], a) == ([], [])
+    Store(a).path(records[0].key).write_text("{")
+    _, skipped = merge([a, Path("a"), tmp_path / "link"], tmp_path / "c")
+    assert len(skipped) == 1
+    with pytest.raises(UsageError, match="it lies among the runs of"):
+        merge([a], a / "runs" / "c")
+    assert not (a / "runs" / "c").exists()
+    assert len(merge([a], a / "nested")[0]) == 1
 
 
 @pytest.mark.parametrize("step", ["copyfile", "write_atomically", "move_in"])

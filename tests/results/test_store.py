@@ -167,6 +167,43 @@ def test_a_pipe_in_place_of_a_record_is_skipped_and_not_waited_for(tmp_path):
     assert found == ([1], [Skipped(pipe, "unreadable: not a plain file")])
 
 
+def test_a_record_that_is_too_large_is_skipped_before_it_is_read(tmp_path):
+    store = Store(tmp_path)
+    store.publish(record())
+    store.publish(record("f" * 16))
+    os.truncate(store.path("f" * 16), 2**40)
+    reason = "unreadable: larger than 64 MiB"
+    assert store.read_all() == ([record()], [Skipped(store.path("f" * 16), reason)])
+    assert gather(by_protocol(store.paths()), len) == ([1], [Skipped(store.path("f" * 16), reason)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timing": {"setup": 10**309}},
+        {"timing": {"setup": 1e200}},
+        {"budget": {"allowed": {}, "used": {"steps": 2**63}}},
+        {"spec": {"seed": 2**64}},
+        {"spec": {"seed": -1}},
+        {"metrics": [{"value": 1e151}]},
+        {"metrics": [{"stderr": 1e151}]},
+        {"metrics": [{"interval": [0, 1e151]}]},
+    ],
+)
+def test_numbers_that_no_reader_can_take_squares_of_are_no_part_of_a_record(tmp_path, change):
+    document = json.loads(record().model_dump_json(by_alias=True))
+    (value,) = document["metrics"]
+    if "metrics" in change:
+        change = {"metrics": [value | change["metrics"][0]]}
+    if "spec" in change:
+        change = {"spec": document["spec"] | change["spec"]}
+    Store(tmp_path).folder(KEY).mkdir(parents=True)
+    Store(tmp_path).path(KEY).write_text(json.dumps(document | change))
+    found = Store(tmp_path).read(KEY)
+    assert isinstance(found, Skipped)
+    assert found.reason.startswith(f"not a valid record: {next(iter(change))}")
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
 def test_a_number_that_is_not_finite_is_no_part_of_a_protocol(tmp_path, number):
     store = Store(tmp_path)

@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from genbench.files import open_plain, remove_unless_plain
 from genbench.plan.spec import canonical_hash
 
 #: Seconds of computing from which on features are kept.
 WORTHWHILE = 0.5
+#: Digits of a key's hash in a file's name.
+NAME = 32
 
 
 def folder() -> Path:
@@ -37,39 +41,59 @@ def folder() -> Path:
 def cached(key: dict[str, Any], compute: Callable[[], Tensor]) -> Tensor:
     """The features `(n, d)` that were kept under this `key`, else what `compute` gives.
 
+    A file's name has the key and the digest of what is in it: a damaged file, or one of another name, is made anew.
+
     Args:
         key: all that the features depend on, as JSON.
         compute: makes them, float64 on the CPU.
     """
-    path = folder() / f"{canonical_hash(key)}.safetensors"
-    found = _read(path)
+    name = canonical_hash(key)[:NAME]
+    found = _find(name)
     if found is not None:
         return found
     start = time.perf_counter()
     features = compute().contiguous()  # as the file holds them
-    if time.perf_counter() - start > WORTHWHILE:
-        _write(path, features)
+    if time.perf_counter() - start > WORTHWHILE and _are_features(features):
+        _write(name, features)
     return features
 
 
-def _read(path: Path) -> Tensor | None:
+def _find(name: str) -> Tensor | None:
+    """The first whole features that are kept under a name."""
     try:
+        paths = sorted(folder().glob(f"{name}-*.safetensors"))
+    except OSError:
+        return None
+    return next((features for path in paths if (features := _read(path, name)) is not None), None)
+
+
+def _read(path: Path, name: str) -> Tensor | None:
+    try:
+        open_plain(path).close()  # safetensors would wait at a pipe
         with safe_open(path, framework="pt") as file:
             features = file.get_tensor("features")
-            sha256 = file.metadata()["sha256"]
-    except (OSError, SafetensorError, KeyError, TypeError):  # no metadata are None
+    except (OSError, SafetensorError):
         return None
-    return features if _digest(features) == sha256 else None
+    return features if _are_features(features) and path.name == _file(name, features) else None
 
 
-def _write(path: Path, features: Tensor) -> None:
+def _write(name: str, features: Tensor) -> None:
     with contextlib.suppress(OSError, SafetensorError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as beside:
-            written = Path(beside) / path.name
-            save_file({"features": features}, written, metadata={"sha256": _digest(features)})
+        folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder()) as beside:
+            written = Path(beside) / "features"
+            save_file({"features": features}, written)
+            path = folder() / _file(name, features)
+            remove_unless_plain(path)
             written.replace(path)
 
 
-def _digest(features: Tensor) -> str:
-    return hashlib.sha256(features.numpy().data).hexdigest()
+def _are_features(features: Tensor) -> bool:
+    return features.dtype == torch.float64 and features.dim() == 2 and bool(features.isfinite().all())
+
+
+def _file(name: str, features: Tensor) -> str:
+    """The file's name for these features under this name."""
+    digest = hashlib.sha256(f"{name} {tuple(features.shape)}".encode())
+    digest.update(features.numpy().data)
+    return f"{name}-{digest.hexdigest()}.safetensors"

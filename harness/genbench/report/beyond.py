@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genbench.report.columns import in_order
 from genbench.report.layout import Row, Table, models
 from genbench.report.quantities import mean
+from genbench.results.schema import LARGEST
 
 if TYPE_CHECKING:
     from genbench.results.schema import CurvePoint, Record
@@ -115,9 +116,26 @@ def _levels(row: Row, by_key: Mapping[str, Record]) -> list[Level]:
     """The means over the seeds that have the levels (of a model that has changed between seeds: over those that are
     like the first)."""
     values = [value for key in row.keys for value in by_key[key].metrics if value.metric == "collapse"]
-    runs = [value.settings["levels"] for value in values if value.settings.get("levels")]
+    found: list[Any] = [value.settings.get("levels") for value in values]
+    runs = [levels for levels in found if _are_levels(levels)]
     alike = [levels for levels in runs if _sizes(levels) == _sizes(runs[0])]
     return [_mean_level(same) for same in zip(*alike, strict=True)]
+
+
+def _are_levels(found: Any) -> bool:
+    """Whether these settings of somebody's record are levels, one at least, and their numbers can be drawn."""
+    return isinstance(found, list) and bool(found) and all(map(_is_level, found))
+
+
+def _is_level(found: Any) -> bool:
+    if not isinstance(found, dict) or not {"variables", "active_units", "kl_by_variable"} <= found.keys():
+        return False
+    variables, active, kl = found["variables"], found["active_units"], found["kl_by_variable"]
+    return (
+        isinstance(kl, list)
+        and isinstance(variables, int)
+        and all(isinstance(number, int | float) and abs(number) <= LARGEST for number in (active, *kl))
+    )
 
 
 def _mean_level(seeds: Sequence[Mapping[str, Any]]) -> Level:
@@ -125,5 +143,5 @@ def _mean_level(seeds: Sequence[Mapping[str, Any]]) -> Level:
     return Level(seeds[0]["variables"], mean([level["active_units"] for level in seeds]), kl)
 
 
-def _sizes(levels: Sequence[Mapping[str, Any]]) -> list[int]:
-    return [level["variables"] for level in levels]
+def _sizes(levels: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    return [(level["variables"], len(level["kl_by_variable"])) for level in levels]

@@ -24,7 +24,7 @@ def write_all(out: Path, warn: Callable[[Sequence[Skipped]], None] | None = None
     Raises:
         GenbenchError: there is no such folder.
     """
-    from genbench.report.page import section, together, write_page  # late: brings jinja2
+    from genbench.report.page import damaged_files, section, together, write_page  # late: brings jinja2
 
     paths = Store(out).paths()
     draws = partial(importlib.import_module, "genbench.report.plots")  # takes a second: once, for all that draw
@@ -32,7 +32,7 @@ def write_all(out: Path, warn: Callable[[Sequence[Skipped]], None] | None = None
         found, skipped = gather(by_protocol(paths, map_), partial(section, out=out), map_, meanwhile=draws)
     sections = together(found)
     if warn is not None:
-        warn(skipped)
+        warn([*skipped, *damaged_files(sections)])
     tables = write_tables([section.table for section in sections], out)
     with processes(len(paths)) as map_:
         return [*tables, *write_page(sections, skipped, out, map_)]

@@ -20,7 +20,7 @@ from genbench.report.beyond import Beyond, Plot, beyond
 from genbench.report.columns import MEANINGS
 from genbench.report.failures import failures, summary
 from genbench.report.layout import REAL, Row, Table, interval_text, value_text
-from genbench.report.pictures import codes, picture, png_uri, rows_of_images
+from genbench.report.pictures import Artifacts, png_uri
 from genbench.report.protocols import distinct_values, flatten, one_line, plain
 from genbench.report.ranking import ranked_rows
 from genbench.report.standings import ranked_standings
@@ -100,16 +100,23 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Section:
-    """All that the page says about one protocol, which needs its records, but for what the other protocols decide."""
+    """All that the page says about one protocol, which needs its records, but for what the other protocols decide.
+
+    Attributes:
+        not_beside: the models that are missing in `side_by_side` because their files are damaged, and how.
+        damaged: the files that runs left and that can't be shown.
+    """
 
     table: Table
     beyond: Beyond
     side_by_side: list[Plot]
+    not_beside: list[tuple[str, str]]
     galleries: list[Gallery]
     runs: list[dict[str, str]]
     unlisted: int
     provenance: dict[str, list[str]]
     failed: list[Record]
+    damaged: list[Skipped]
 
 
 @dataclass(frozen=True)
@@ -126,18 +133,25 @@ def section(records: Sequence[Record], out: Path) -> Section:
     by_key = {record.key: record for record in records}
     listed = [(row, key) for row in table.rows for key in row.keys]
     failed = {row.key for row in failures(records)}
+    left = Artifacts(out)
     return Section(
         table=table,
         beyond=beyond(table, records),
-        side_by_side=_side_by_side(table, by_key, out),
+        side_by_side=_side_by_side(table, by_key, left),
+        not_beside=[
+            (by_key[key].spec.label, f"{item.path.name} is damaged: {plain(item.reason)}")
+            for (key, purpose), item in left.damaged.items()
+            if purpose in ("codes", "rows")
+        ],
         galleries=[
-            Gallery(title, caption, room, purpose == "samples", *_pictures(purpose, table, by_key, out))
+            Gallery(title, caption, room, purpose == "samples", *_pictures(purpose, table, by_key, left))
             for purpose, title, caption, room in GALLERIES
         ],
         runs=[_facts(row, by_key[key]) for row, key in listed[:RUNS]],
         unlisted=len(listed[RUNS:]),
         provenance=distinct_values(by_key[key].provenance for _, key in listed),
         failed=[record.model_copy(update={"curve": []}) for record in records if record.key in failed],
+        damaged=list(left.damaged.values()),  # when all else was read
     )
 
 
@@ -207,7 +221,7 @@ def _embedded(plot: Plot) -> Picture:
     return Picture(plot.title, png_uri(plot.png), plot.caption)
 
 
-def _side_by_side(table: Table, records: Mapping[str, Record], out: Path) -> list[Plot]:
+def _side_by_side(table: Table, records: Mapping[str, Record], files: Artifacts) -> list[Plot]:
     """Codes of all models in one figure; the same test images, and the same noisy ones, as each gives them back."""
     scatters: list[tuple[str, Record, dict[str, Any]]] = []
     images: list[tuple[str, dict[str, Any]]] = []
@@ -215,9 +229,9 @@ def _side_by_side(table: Table, records: Mapping[str, Record], out: Path) -> lis
         record = _first_ok(row, records)
         if record is None:
             continue
-        if (arrays := codes(record, out)) is not None:
+        if (arrays := files.codes(record)) is not None:
             scatters.append((row.label, record, arrays))
-        left = rows_of_images(record, out)
+        left = files.rows(record)
         if left is not None and (not images or left["x"].shape == images[0][1]["x"].shape):
             images.append((row.label, left))
     return _draw_side_by_side(table, scatters, images) if scatters or images else []
@@ -276,7 +290,9 @@ def _code_dimension(record: Record) -> int | None:
     return next((dimension for dimension in found if isinstance(dimension, int)), None)
 
 
-def _pictures(purpose: str, table: Table, records: Mapping[str, Record], out: Path) -> tuple[list[Picture], list[str]]:
+def _pictures(
+    purpose: str, table: Table, records: Mapping[str, Record], files: Artifacts
+) -> tuple[list[Picture], list[str]]:
     """The pictures that runs left for a purpose, with the models that left none."""
     pictures, without = [], []
     for row in sorted(table.rows, key=lambda row: row.model != REAL):
@@ -285,12 +301,15 @@ def _pictures(purpose: str, table: Table, records: Mapping[str, Record], out: Pa
             continue
         if record is None:
             pictures.append(Picture(row.label, None, note=row.fate))
-        elif (uri := picture(record, purpose, out)) is not None:
+        elif (uri := files.picture(record, purpose)) is not None:
             several = f", seed {record.spec.seed}" if len(row.keys) > 1 else ""
             pictures.append(Picture(f"{row.label}{several}", uri))
+        elif (record.key, purpose) in files.damaged:
+            pictures.append(Picture(row.label, None, note=f"damaged: {files.damaged[record.key, purpose].reason}"))
         elif not row.is_reference:
             without.append(row.label)
-    return (pictures if any(picture.uri for picture in pictures) else []), without
+    shown = any(picture.uri for picture in pictures) or any(of == purpose for _, of in files.damaged)
+    return (pictures if shown else []), without
 
 
 def _facts(row: Row, record: Record) -> dict[str, str]:
@@ -322,6 +341,7 @@ def _render(sections: Sequence[Section], html: Sequence[str], skipped: Sequence[
             failures_summary=summary(failed, statuses.total()),
             details=failures((record for record in records if record.key in detailed), out)[:DETAILS],
             skipped=[(plain(str(item.path)), plain(item.reason)) for item in skipped],
+            damaged=[(plain(str(item.path)), plain(item.reason)) for item in damaged_files(sections)],
             style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
             script=script,
             script_hash=f"sha256-{digest}",
@@ -331,6 +351,11 @@ def _render(sections: Sequence[Section], html: Sequence[str], skipped: Sequence[
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
     )
+
+
+def damaged_files(sections: Iterable[Section]) -> list[Skipped]:
+    """The files beside records that can't be shown in any of these sections."""
+    return [item for section in sections for item in section.damaged]
 
 
 def _legend(tables: Sequence[Table]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from genbench.report.layout import Cell, Column, Row, Table
 from genbench.report.protocols import one_line
 from genbench.report.standings import Standings
+from genbench.results.spreadsheets import harmless
 
 SUFFIXES = ("", "_ci", "_kind", "_n", "_rank_low", "_rank_high", "_protocol", "_flags")
 
@@ -27,12 +28,11 @@ def to_csv(tables: Sequence[Table]) -> str:
     names = list(dict.fromkeys(column.name for table in tables for column in table.columns))
     lines = [_line(table, row) for table in tables for row in table.rows]
     about = ["protocol", "data", "budget", "precision", "select", "label", "model", "family", "n", "ok", "status"]
+    fields = [*about, *(name + suffix for name in names for suffix in SUFFIXES)]
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, [*about, *(name + suffix for name in names for suffix in SUFFIXES)], restval="", lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(lines)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(harmless, fields))
+    writer.writerows([harmless(line.get(field, "")) for field in fields] for line in lines)
     return text.getvalue()
 
 

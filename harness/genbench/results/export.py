@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genbench.errors import GenbenchError, UsageError
 from genbench.results.schema import Record
+from genbench.results.spreadsheets import harmless
 from genbench.results.store import write_atomically
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
+    from genbench.results.frame import NUMBER_COLUMNS  # late: see above
+
+    texts = frame.columns.difference([*NUMBER_COLUMNS, "seed"])
+    for name in texts:  # whose many cells hold few texts
+        changed = {text: safe for text in frame[name].unique() if (safe := harmless(text)) is not text}
+        if changed:
+            frame = frame.assign(**{name: [changed.get(cell, cell) for cell in frame[name]]})
     return frame.to_csv(index=False).encode()
 
 

@@ -7,6 +7,7 @@ nobody ever touches what a dying worker may still be writing to.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -17,6 +18,10 @@ from typing import Any
 
 #: Characters of a command that a lock says, and bytes that are read of what one says.
 COMMAND, LONGEST = 300, 16_384
+#: What `flock` says where the file system has no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+#: The folders without locks that were told of.
+_told: set[Path] = set()
 
 
 class HeldLock:
@@ -30,7 +35,11 @@ class HeldLock:
         """The lock on the file at `path`, which is made where there is none; None if somebody else holds it, or for a
         `shared` one if somebody holds it who does not share.
 
-        The file then says who took it, and for which output folder (`out`).
+        The file then says who took it, and for which output folder (`out`). On a file system without locks everybody
+        gets it, and a line on standard error says so, once for each folder.
+
+        Raises:
+            OSError: the file can't be made or opened.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -39,6 +48,11 @@ class HeldLock:
         except BlockingIOError:
             os.close(descriptor)
             return None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
+            _tell(path.parent)
         with contextlib.suppress(OSError):  # of a full disk: the lock is held all the same
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(_myself(out)).encode(), 0)
@@ -65,3 +79,11 @@ def _myself(out: Path | None) -> dict[str, Any]:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:COMMAND]
     since = time.strftime("since %Y-%m-%d %H:%M:%S")
     return {"pid": os.getpid(), "command": command, "out": str(out.absolute()) if out else "", "since": since}
+
+
+def _tell(folder: Path) -> None:
+    if folder not in _told:
+        _told.add(folder)
+        line = f"genbench: {folder} is on a file system without locks: use it from one genbench at a time"
+        with contextlib.suppress(OSError):  # standard error may be full or closed
+            print(line, file=sys.stderr, flush=True)

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from genbench.errors import GenbenchError
+from genbench.files import read_content
 from genbench.results.schema import Record
-from genbench.results.store import MANY, Skipped, no_collection, read_content, read_record, read_records
+from genbench.results.store import LARGEST, MANY, Skipped, no_collection, read_record, read_records
 
 #: Processes at most: each holds the records of one protocol, and with many of them memory would run out.
 PROCESSES = 2
@@ -138,7 +139,7 @@ def _named_protocols(paths: Iterable[Path]) -> list[str]:
 def _named_protocol(path: Path) -> str:
     """The hash of the protocol that a record's file names; if it does not do so in one place, whatever it means."""
     try:
-        content = read_content(path)
+        content = read_content(path, LARGEST)
     except OSError:
         return ""
     if content.count(_NAME) == 1 and (match := _HASH.search(content)):

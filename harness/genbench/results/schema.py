@@ -11,7 +11,11 @@ from pydantic.dataclasses import dataclass
 Status = Literal["ok", "failed", "diverged", "timeout", "out_of_memory", "killed"]
 #: A run's key names its folder, so nothing but hex digits may pass.
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: The largest number of a record, by its size: readers take squares, differences and sums, which must be finite too.
+LARGEST = 1e150
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
+#: What tables for other programs can hold as a whole number.
+Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 #: What tables and their columns are told apart by: one line that shows all there is of it, so that no two look alike.
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$")]
 #: Artifacts lie in the run's own folder: a plain file name, never a path.
@@ -47,7 +51,7 @@ class Spec(Part):
     dataset_config: dict[str, Any]
     view: dict[str, Any]
     budget: str
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
     precision: str
     device: str
     select: Literal["best", "last"]
@@ -67,7 +71,7 @@ class Value:
     name: Line
     metric: Line
     value: Finite
-    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    stderr: Annotated[float, Field(allow_inf_nan=False, ge=0, le=LARGEST)] | None
     kind: Literal["exact", "lower_bound", "upper_bound", "estimate"]
     better: Literal["higher", "lower", "neither"]
     unit: Line
@@ -98,8 +102,8 @@ class CurvePoint:
 
     fraction: Finite
     seconds: Finite
-    steps: int
-    samples: int
+    steps: Count
+    samples: Count
     objective: Finite | None = None
     scalars: dict[str, Finite] = field(default_factory=dict)
     metrics: dict[Line, Finite] = field(default_factory=dict)
@@ -109,11 +113,11 @@ class Amount(Part):
     """A budget, or what was used of it; None where it is not limited or not known."""
 
     seconds: Finite | None = None
-    steps: int | None = None
+    steps: Count | None = None
     epochs: Finite | None = None
     flops: Finite | None = None
-    samples: int | None = None
-    memory_bytes: int | None = None
+    samples: Count | None = None
+    memory_bytes: Count | None = None
 
 
 class BudgetUse(Part):
@@ -137,8 +141,8 @@ class Failure(Part):
     message: str
     traceback: str = ""
     signal: str | None = None
-    exit_code: int | None = None
-    memory_bytes: int | None = None
+    exit_code: Count | None = None
+    memory_bytes: Count | None = None
     log_tail: str = ""
 
 
@@ -172,7 +176,7 @@ class Record(Part):
     unmeasured: list[Unmeasured] = []
     curve: list[CurvePoint] = []
     artifacts: dict[str, FileName] = {}
-    timing: dict[str, Finite | int] = {}
+    timing: dict[str, Finite | Count] = {}
     metric_seconds: dict[Line, Finite] = {}
     provenance: dict[str, Any] = {}
     error: Failure | None = None

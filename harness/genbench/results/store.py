@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import json
 import os
 import shutil
-import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from genbench.errors import GenbenchError
+from genbench.files import is_plain, read_content, remove, remove_unless_plain
 from genbench.results.schema import Record
 from genbench.results.sharing import Sharing
 
 RECORD = "record.json"
 #: So many records are kept from the garbage collector: searching them takes seconds each time, and finds no garbage.
 MANY = 1000
+#: Bytes of a record, at most: the largest of those published have a thousandth.
+LARGEST = 64 * 2**20
 _OTHER_SCHEMA = "not a genbench record of schema 1"
 
 
@@ -78,21 +79,27 @@ class Store:
         """
         workspace = self.workspace(record.key)
         workspace.mkdir(parents=True, exist_ok=True)
+        remove_unless_plain(workspace / RECORD)
         write_atomically(workspace / RECORD, record.model_dump_json(by_alias=True, indent=1))
         self.move_in(workspace, record.key)
 
     def move_in(self, workspace: Path, key: str) -> None:
-        """Make the files of a workspace, the record among them, the run with this key, in place of what it had."""
+        """Make the files of a workspace, the record among them, the run with this key, in place of what it had.
+
+        A run has plain files only: folders, links and the like are left behind, and so are hidden files, which may be
+        halves that a killed process was writing.
+        """
         folder = self.folder(key)
-        if folder.is_symlink():  # in somebody else's results; what it points to is not ours to change
-            folder.unlink()
+        if folder.is_symlink() or not folder.is_dir():  # a link is to somebody else's results, not ours to change
+            folder.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        files = {path.name: path for path in workspace.iterdir()}
+        files = {path.name: path for path in workspace.iterdir() if is_plain(path) and not path.name.startswith(".")}
         for name, path in sorted(files.items(), key=lambda item: item[0] == RECORD):
+            remove_unless_plain(folder / name)
             path.replace(folder / name)
         for path in folder.iterdir():
             if path.name not in files:
-                path.unlink()
+                remove(path)
         shutil.rmtree(workspace, ignore_errors=True)
 
     def identity(self, key: str) -> tuple[int, ...] | None:
@@ -170,7 +177,7 @@ def read_record(path: Path) -> Record | Skipped:
 def _read(path: Path) -> Record | Skipped | None:
     """The record in this file, why it can't be read, or None where there is no file."""
     try:
-        content = read_content(path)
+        content = read_content(path, LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -184,19 +191,6 @@ def _read(path: Path) -> Record | Skipped | None:
     if record.key != path.parent.name:
         return Skipped(path, f"its key {record.key} is not the name of its folder")
     return record
-
-
-def read_content(path: Path) -> bytes:
-    """What is in a plain file; nothing else is waited for, such as somebody who writes to a pipe.
-
-    Raises:
-        OSError: it can't be read, or is no plain file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 (what is open already)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a plain file")
-        return file.read()
 
 
 def _with_finite_protocol(path: Path, record: Record) -> Record | Skipped:
@@ -234,7 +228,11 @@ def no_collection() -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the new one, whatever happens in between."""
+    """Write `content` to `path` so that a reader sees the old file or the new one, whatever happens in between.
+
+    Raises:
+        OSError: it can't be written.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as file:
@@ -243,5 +241,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is what is told
+            temporary.unlink(missing_ok=True)
         raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from genbench.files import is_plain
 from genbench.plain import (
     TRACEBACK,
     error_message,
@@ -111,7 +112,7 @@ class Draft:
 
     def collect_artifacts(self, folder: Path) -> None:
         """List what lies in the run's folder."""
-        self.artifacts = {purpose: name for purpose, name in ARTIFACTS.items() if (folder / name).is_file()}
+        self.artifacts = {purpose: name for purpose, name in ARTIFACTS.items() if is_plain(folder / name)}
 
     def finish(self, status: Status) -> Record:
         """The record, which can be written: content that no record can hold is left out, and `provenance["left_out"]`

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+from genbench.files import is_plain, remove, remove_unless_plain
 from genbench.results.schema import Record
 from genbench.results.store import Store
 from genbench.runner.draft import RESUME
@@ -23,15 +25,14 @@ def open_workspace(store: Store, key: str, resume: bool) -> Path:
     folder = store.workspace(key)
     state = folder / RESUME
     aside = _aside(store, key)
+    remove_unless_plain(aside)
     if resume and not aside.exists():
-        if state.exists():
+        if is_plain(state):
             state.replace(aside)
         elif isinstance(record := store.read(key), Record) and record.status in RESUMABLE:
-            ended = store.folder(key) / RESUME
-            if ended.exists():
-                shutil.copyfile(ended, aside)
-    if folder.exists():
-        shutil.rmtree(folder)
+            with suppress(OSError):  # without its state the run starts over
+                _copy(store.folder(key) / RESUME, aside)
+    remove(folder)
     folder.mkdir(parents=True)
     if resume and aside.exists():
         aside.replace(state)
@@ -39,11 +40,28 @@ def open_workspace(store: Store, key: str, resume: bool) -> Path:
     return folder
 
 
+def _copy(source: Path, to: Path) -> None:
+    """Copy a file, if it is a plain one, so that it has its name when it is whole.
+
+    Raises:
+        OSError: it can't be copied.
+    """
+    if not is_plain(source):
+        return
+    part = to.with_name(f".{to.name}.part")
+    try:
+        shutil.copyfile(source, part)
+        part.replace(to)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
 def set_state_aside(store: Store, key: str) -> None:
     """Take the saved state out of a run's workspace, so that it is not published with the run, to where
     `open_workspace` finds it if the run is not published after all."""
     state = store.workspace(key) / RESUME
-    if state.exists():
+    if is_plain(state):
         state.replace(_aside(store, key))
 
 

@@ -94,7 +94,7 @@ def _scatter(ax: Axes, arrays: Mapping[str, Any], palette: Mapping[int, Colour])
     ax.scatter(plane[:, 0], plane[:, 1], c=shades, s=6, linewidth=0)
     low, high = np.quantile(plane, SHOWN, axis=0)
     middle = (low + high) / 2
-    reach = 0.6 * max(float((high - low).max()), 1e-6)
+    reach = 0.6 * max(float((high - low).max()), 1e-6 * max(1.0, float(np.abs(middle).max())))
     ax.set(
         xticks=[], yticks=[], xlim=(middle[0] - reach, middle[0] + reach), ylim=(middle[1] - reach, middle[1] + reach)
     )

@@ -44,7 +44,7 @@ def _strip(images: np.ndarray) -> np.ndarray:
     scale = -(-128 // max(images.shape[2:]))
     tiles = np.broadcast_to(images.transpose(0, 2, 3, 1), (len(images), *images.shape[2:], 3))
     tiles = tiles.repeat(scale, 1).repeat(scale, 2)
-    gap = round(GAP * tiles.shape[2])
+    gap = max(1, round(GAP * tiles.shape[2]))
     framed = np.pad(tiles, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
     strip: np.ndarray = np.concatenate(list(framed), axis=1)[:, :-gap]
     return strip
