@@ -182,6 +182,8 @@ class _Run:
         finally:
             self.account()
         clock = trained.clock
+        if trained.compilation is not None:
+            draft.provenance["compile"] = trained.compilation
         draft.use(clock, memory.peak())
         draft.selected = trained.selected
         subject.training = {
