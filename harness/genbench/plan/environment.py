@@ -24,16 +24,18 @@ def resolve_device(device: str) -> str:
 
     Raises:
         UsageError: there is no such device.
+        GenbenchError: there is, and this process can't use it.
     """
-    count = torch.cuda.device_count()
-    if device == "auto":
-        return "cuda:0" if count else "cpu"
     if device == "cpu":
         return device
+    count = torch.cuda.device_count()
+    if device == "auto" and count == 0:
+        return "cpu"
     index = int(device.partition(":")[2] or 0)
     if index >= count:
         have = "this machine has no CUDA device" if count == 0 else f"it goes up to cuda:{count - 1}"
         raise UsageError(f"no device {device}: {have}")
+    start_cuda(f"cuda:{index}")
     return f"cuda:{index}"
 
 
@@ -48,7 +50,6 @@ def visible_gpus(device: str) -> list[VisibleGpu]:
     first = resolve_device(device)
     if first == "cpu":
         return []
-    start_cuda(first)
     count = torch.cuda.device_count()
     tokens = [token.strip() for token in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if token.strip()]
     tokens = tokens or [str(index) for index in range(count)]

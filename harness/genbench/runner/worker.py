@@ -45,8 +45,11 @@ from genbench.runner.subject import load_dataset, make_subject
 from genbench.runner.workers import OVERSTAYED
 from genbench.runner.workspace import forget_state, set_state_aside
 
-#: What torch says where the CPU's memory is used up.
-NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
+#: What torch says where memory is used up, if it has no class for it: the CPU's, and a GPU's that others have filled.
+NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "Cannot allocate memory"),
+    *("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
 
 
 class Overstayed(BaseException):
