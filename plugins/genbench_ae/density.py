@@ -12,11 +12,10 @@ import torch
 from pydantic import Field
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
-from genbench.model import Batch, DataSpec, Decoder, Encoder, ModelConfig, Sampler, snap
+from genbench.model import Batch, DataSpec, Decoder, Encoder, ModelConfig, Sampler, one_thread, snap
 
 #: Numbers in the covariances of a mixture, at most, or those of one Gaussian: a bound on the time of a fit.
 COVARIANCES = 2**17
@@ -98,8 +97,7 @@ class CodeDensity(nn.Module):
             max_iter=EM_STEPS,
             random_state=0,
         )
-        # one thread: the others would go on spinning, and take their cores from the training that goes on
-        with threadpool_limits(1), warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             # fewer distinct codes than Gaussians, or steps left to take, do no harm
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(z)

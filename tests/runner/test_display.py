@@ -19,9 +19,10 @@ EVENT = {
 }
 
 
-def record(status="ok", error=None, **values):
+def record(status="ok", error=None, compilation="compiled", **values):
     metrics = [SimpleNamespace(name=name, value=value) for name, value in values.items()]
-    return SimpleNamespace(key="k", status=status, metrics=metrics, error=error)
+    provenance = {"compile": compilation}
+    return SimpleNamespace(key="k", status=status, metrics=metrics, error=error, provenance=provenance)
 
 
 def shown(terminal):
@@ -53,6 +54,15 @@ def test_every_run_leaves_a_line(terminal, monkeypatch):
         assert line in text
     assert ("15.0 s, 1200 steps, loss 81.25, 640 images/s" in text) is not terminal
     assert ("measuring fid" in text) is terminal
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_run_that_was_not_compiled_although_it_was_asked_for_says_why(terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    with make_display(console, 1) as display:
+        display.started(SPEC)
+        display.ended(SPEC, record(compilation="plain: no compiler\x1b[2J", fid=3.0))
+    assert "seed 0: ok, 3.000 FID, trained plain: no compiler[2J" in console.file.getvalue()
 
 
 def test_a_terminal_has_bars_and_a_file_has_lines():

@@ -9,12 +9,14 @@ import pytest
 import torch
 from campaigns import arguments, in_background, records, run
 
-from genbench.errors import UsageError
-from genbench.plan.environment import visible_gpus
+from genbench.errors import GenbenchError, UsageError
+from genbench.plan import environment
+from genbench.plan.environment import gpu_name, hardware, resolve_device, visible_gpus
 from genbench.plan.exchange import VisibleGpu
 from genbench.runner import claim, slots
 from genbench.runner.claim import Claim, claimed
 from genbench.runner.slots import make_slots
+from genbench.runner.worker import _status
 
 GPUS = [VisibleGpu("3", "gpu-a"), VisibleGpu("5", "gpu-b")]
 
@@ -38,6 +40,7 @@ def gpus(monkeypatch):
         properties = [SimpleNamespace(name=name, uuid=f"u{index}") for index, name in enumerate(names)]
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
         monkeypatch.setattr(torch.cuda, "get_device_properties", properties.__getitem__)
+        monkeypatch.setattr(torch.cuda, "init", lambda: None)
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return see
@@ -67,6 +70,11 @@ def test_every_gpu_has_a_run_and_every_run_sees_one(four_cores):
         make_slots(3, GPUS)
 
 
+def test_without_a_number_of_jobs_there_are_no_more_than_cores(four_cores):
+    slots = make_slots(None, [VisibleGpu(str(index), f"gpu-{index}") for index in range(6)])
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["0", "1", "2", "3"]
+
+
 def test_cuda_is_all_gpus_of_one_make(gpus):
     gpus("H200", "H200", "T4")
     both = [VisibleGpu("0", "gpu-u0"), VisibleGpu("1", "gpu-u1")]
@@ -89,6 +97,42 @@ def test_without_a_gpu_auto_is_the_cpu_and_cuda_an_error(gpus):
     assert visible_gpus("auto") == []
     with pytest.raises(UsageError, match="no device cuda: this machine has no CUDA device"):
         visible_gpus("cuda")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA error: initialization error\nCompile with"), "CUDA error: initialization error; something"),
+        (RuntimeError("Cannot re-initialize CUDA in forked subprocess."), "in forked subprocess.; something"),
+        (RuntimeError("The NVIDIA driver on your system is too old"), r"is too old \(--device cpu does without\)"),
+    ],
+)
+def test_a_gpu_that_can_not_be_used_is_one_line(gpus, monkeypatch, error, said):
+    """In the process that counts the GPUs, in that which plans, and in a run's, where it becomes the record's error."""
+
+    def fail():
+        raise error
+
+    gpus("H200")
+    monkeypatch.setattr(torch.cuda, "init", fail)
+    for first_use in (resolve_device, visible_gpus, hardware, gpu_name):
+        with pytest.raises(GenbenchError, match=f"cuda:0 can't be used: .*{said}") as caught:
+            first_use("cuda:0")
+        assert "\n" not in str(caught.value)
+    assert gpu_name("cpu") is None
+    assert visible_gpus("cpu") == []
+
+
+@pytest.mark.parametrize("said", ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"])
+def test_a_gpu_that_others_have_filled_is_out_of_memory(said):
+    assert _status(RuntimeError(said)) == "out_of_memory"
+
+
+def test_a_record_says_which_driver_there_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "DRIVER", tmp_path / "version")
+    assert environment.driver_version() is None
+    (tmp_path / "version").write_text("580.82.07\n")
+    assert environment.driver_version() == "580.82.07"
 
 
 def test_runs_on_two_gpus_are_under_way_at_a_time_and_each_sees_its_own(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from genbench.data.device import DeviceSplit
 from genbench.metrics.base import PROTOCOL_SEED, Measurement, Metric, NotApplicable, Subject, choose, seeded
 from genbench.metrics.coding import encode, point_errors, reconstruct
-from genbench.model import Encoder, Reconstructor
+from genbench.model import Encoder, Reconstructor, one_thread
 from genbench.options import Options
 
 
@@ -59,9 +59,11 @@ class Anomaly(Metric):
             if len(train) < self.config.neighbours:
                 raise NotApplicable(f"needs {self.config.neighbours} training points, there are {len(train)}")
             known = encode(model, train)
+            asked = [encode(model, x) for x in (normal, anomalous)]
             centre = known.mean(0)  # large means would cost the distances their precision
-            tree = NearestNeighbors(n_neighbors=self.config.neighbours).fit(known - centre)
-            scores = [tree.kneighbors(encode(model, x) - centre)[0][:, -1] for x in (normal, anomalous)]
+            with one_thread():
+                tree = NearestNeighbors(n_neighbors=self.config.neighbours).fit(known - centre)
+                scores = [tree.kneighbors(codes - centre)[0][:, -1] for codes in asked]
             more = {"neighbours": self.config.neighbours, "n_train": len(train)}
             measurements.append(_measurement("anomaly_code_auroc", scores, settings | more))
         if isinstance(model, Reconstructor):

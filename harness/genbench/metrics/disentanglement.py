@@ -21,7 +21,7 @@ from genbench.metrics.coding import encode
 from genbench.metrics.dci import PARTS, dci
 from genbench.metrics.gaps import ROUNDING, Points, Score, gaps
 from genbench.metrics.resampling import GROUPS, group_of
-from genbench.model import Encoder
+from genbench.model import Encoder, one_thread
 from genbench.options import Options
 
 #: Training points that a part, and test points that a group, must have.
@@ -84,8 +84,9 @@ class Disentanglement(Metric):
         names = np.array(data.factor_names)
         categorical = np.isin(names[varying], data.categorical_factors)
 
-        mig, sap = gaps(train, test, categorical.tolist(), self.config.bins)
-        scores = dci(train, test, categorical.tolist(), self.config.trees)
+        with one_thread():
+            mig, sap = gaps(train, test, categorical.tolist(), self.config.bins)
+            scores = dci(train, test, categorical.tolist(), self.config.trees)
 
         values = np.array([len(np.unique(factor)) for factor in train.factors.T])
         settings = {

@@ -27,7 +27,7 @@ from genbench.metrics.base import (
 from genbench.metrics.coding import encode
 from genbench.metrics.pairs import Ranks, Replicated, preservation, silhouette
 from genbench.metrics.resampling import GROUPS, bootstrap, group_of
-from genbench.model import Encoder
+from genbench.model import Encoder, one_thread
 from genbench.options import Options
 
 #: Inverse regularisation of the linear probe: the one that is best on validation data is taken.
@@ -105,13 +105,15 @@ class Separation(Metric):
 
         codes = self._standardized("the model's", _Parts(*(encode(subject.model, batch.x) for batch in batches)))
         dimension = codes.test.shape[1]
-        pca = PCA(min(max(dimension, 2), *everything.shape), random_state=0).fit(everything)
-        components = _Parts(*(pca.transform(_flat(batch.x)) for batch in batches))
-        pca_codes = self._standardized("PCA's", _Parts(*(part[:, :dimension] for part in components)))
+        with one_thread():
+            pca = PCA(min(max(dimension, 2), *everything.shape), random_state=0).fit(everything)
+            components = _Parts(*(pca.transform(_flat(batch.x)) for batch in batches))
+            pca_codes = self._standardized("PCA's", _Parts(*(part[:, :dimension] for part in components)))
 
-        data = Ranks(_flat(test.x)[: self.config.n_rank])
-        ours = self._scores(codes, y, data)
-        pcas = self._scores(pca_codes, y, data)
+            data = Ranks(_flat(test.x)[: self.config.n_rank])
+            ours = self._scores(codes, y, data)
+            pcas = self._scores(pca_codes, y, data)
+            planes = {"code_2d": _plane(codes.test), "pca_2d": _plane(components.test[:, :2])}
         settings = {
             "dimension": dimension,
             "pca_dimension": pca_codes.test.shape[1],
@@ -125,8 +127,7 @@ class Separation(Metric):
         subject.folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(
             subject.folder / "codes.npz",
-            code_2d=_plane(codes.test),
-            pca_2d=_plane(components.test[:, :2]),
+            **planes,
             y=y.test,
             **ours.summary(""),
             **pcas.summary("pca_"),

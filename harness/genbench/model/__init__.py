@@ -49,6 +49,7 @@ from genbench.model.observation import (
     parameter_channels,
 )
 from genbench.model.prior import standard_normal
+from genbench.model.threads import one_thread
 
 __all__ = [
     "CAPABILITIES",
@@ -94,6 +95,7 @@ __all__ = [
     "log_volume",
     "mlp",
     "observe",
+    "one_thread",
     "parameter_channels",
     "quantize",
     "set_learning_rate",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -10,10 +12,14 @@ from torch import nn
 
 from genbench.model import GradientModel, Model
 from genbench.plan.spec import Precision
+from genbench.runner.clock import synchronize
 
 #: The fractions of the budget that a compiled model is warmed up at: that progress is a number which changes is seen at
-#: the second, and a CUDA graph is recorded after a few calls of the same code.
-WARM_UP = (0.0, 0.1, 0.2, 0.3, 0.4)
+#: the second.
+WARM_UP = (0.0, 0.4)
+#: Fractions between those. A schedule that has a bend has been compiled for both sides of it, so a step that has to be
+#: compiled anew for each of these is compiled anew for every progress.
+TRIAL = (0.1, 0.2, 0.3)
 
 
 @contextmanager
@@ -67,3 +73,61 @@ class Compiled:
     def __exit__(self, *_error: object) -> None:
         for part, name, _ in self._parts:
             delattr(part, name)
+
+
+def warm_up(compilation: Compiled, device: torch.device, step: Callable[[float], object]) -> str | None:
+    """Take steps until nothing is left to compile.
+
+    Args:
+        compilation: of the model that steps.
+        device: the model's.
+        step: takes one step at a progress; has done so uncompiled.
+
+    Returns:
+        why the model is better trained uncompiled, or None: its step can't be compiled, is compiled anew for every
+        progress, or is slower than it was.
+    """
+
+    def compiled_step(progress: float) -> None:
+        with compilation:
+            step(progress)
+
+    try:
+        for progress in WARM_UP:
+            compiled_step(progress)
+        new = [progress for progress in TRIAL if _recompiles(compiled_step, progress)]
+        if len(new) == len(TRIAL):
+            return "it would be compiled anew at every step"
+        for progress in (*new, *TRIAL):  # a CUDA graph is recorded after a few calls of the same code
+            compiled_step(progress)
+        fastest, slowest = min(_seconds(compiled_step, device)), max(_seconds(step, device))
+    except Exception as error:  # whatever the compiler, or the compiler's compiler, raises
+        traceback.print_exc()
+        return f"it can't be compiled: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if fastest > slowest:
+        return f"compiled, a step takes {fastest:.2g} s at least in place of {slowest:.2g} s at most"
+    return None
+
+
+def _recompiles(step: Callable[[float], object], progress: float) -> bool:
+    """Whether the step would have to be compiled for this progress; it is broken off then."""
+    with torch.compiler.set_stance("fail_on_recompile"):
+        try:
+            step(progress)
+        except RuntimeError as error:
+            if "fail_on_recompile" not in str(error):
+                raise
+            return True
+    return False
+
+
+def _seconds(step: Callable[[float], object], device: torch.device) -> list[float]:
+    """How long the steps of the trial take."""
+    found = []
+    for progress in TRIAL:
+        synchronize(device)
+        start = time.perf_counter()
+        step(progress)
+        synchronize(device)
+        found.append(time.perf_counter() - start)
+    return found

@@ -208,7 +208,14 @@ def _ending(record: Record) -> str:
         if "bits_per_dim" in values:
             values.pop("log_likelihood", None)
         parts = [f"{values[name]:.3f} {unit}" for name, unit in shown.items() if name in values]
-        return ", ".join(["ok", *parts])
+        compilation = str(record.provenance.get("compile", ""))
+        if compilation.startswith("plain"):
+            parts.append(f"trained {compilation}")
+        return _printable(", ".join(["ok", *parts]))
     reason = f": {record.error.type}: {record.error.message}" if record.error else ""
-    # a message may be anything, and must not steer the terminal
-    return "".join(character for character in f"{record.status}{reason}" if character.isprintable())
+    return _printable(f"{record.status}{reason}")
+
+
+def _printable(text: str) -> str:
+    """The text without what could steer the terminal, as a message may be anything."""
+    return "".join(character for character in text if character.isprintable())

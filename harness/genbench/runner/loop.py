@@ -21,7 +21,7 @@ from genbench.plain import LARGEST, error_text, kind_text, one_number, plain_sca
 from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
-from genbench.runner.arithmetic import WARM_UP, Compiled, arithmetic, compiling
+from genbench.runner.arithmetic import Compiled, arithmetic, compiling, warm_up
 from genbench.runner.checkpoint import take_over
 from genbench.runner.clock import BudgetClock
 from genbench.runner.log import say
@@ -56,12 +56,14 @@ class Trained:
     Attributes:
         selected: which weights the model now has.
         flops_per_image: floating-point operations of training per data point, None where not counted.
+        compilation: `"compiled"`, or `"plain: …"` with the reason, where compilation was asked for.
     """
 
     clock: BudgetClock
     curve: list[CurvePoint] = field(default_factory=list)
     selected: dict[str, Any] = field(default_factory=dict)
     flops_per_image: float | None = None
+    compilation: str | None = None
 
 
 def train(
@@ -90,7 +92,8 @@ def train(
         budget: what it may spend.
         seed: of the order of the data; torch's own generators are the caller's to seed.
         precision: arithmetic of `update`; everything else is in fp32.
-        compiled: whether `update` is compiled, off the clock, as far as it is the same at every step.
+        compiled: whether `update` is compiled, off the clock, as far as it is the same at every step. What can't be
+            compiled once for all steps, or is no faster for it, is trained uncompiled.
         select: `"best"` scores the weights with the best validation objective on the curve, where there is one.
         emit: called with a progress event a few times a second.
         quick: measures the model in evaluation mode, for the curve.
@@ -116,11 +119,13 @@ def train(
     model.setup(first)
     size = min(model.batch_size or len(data), len(data))
     one_batch = Batch(first.x[:size], None if first.y is None else first.y[:size])
-    flops = _warm_up(model, one_batch, precision, compiled)
-    compilation = compiling(model, device, compiled and model.batch_size is not None)
+    flops, uncompiled = _warm_up(model, one_batch, precision, compiled)
+    compilation = compiling(model, device, compiled and uncompiled is None)
     if budget.flops is not None and flops is None and set(budget.limits()) <= {"flops", "memory_bytes"}:
         raise GenbenchError("this model's flops can't be counted: give a budget in seconds, steps or epochs")
     trained = Trained(BudgetClock(budget, device, len(data), flops), flops_per_image=flops and flops / size)
+    if compiled:
+        trained.compilation = f"plain: {uncompiled}" if uncompiled else "compiled"
     clock = trained.clock
     begin(clock)
     state = _State(model, trained, _Selection(model, select), device, keep)
@@ -296,25 +301,30 @@ def _objective(model: Model, validation: DeviceSplit) -> float | None:
     return mean
 
 
-def _warm_up(model: Model, batch: Batch, precision: Precision, compiled: bool) -> float | None:
-    """One step of a twin, or more if it is compiled, so that nothing is loaded or compiled on the clock; returns the
-    flops of a step.
+def _warm_up(model: Model, batch: Batch, precision: Precision, compiled: bool) -> tuple[float | None, str | None]:
+    """One step of a twin, or more if it is compiled, so that nothing is loaded or compiled on the clock.
 
     A model that asks for the whole training split at once is fitted by one step and not warmed up.
+
+    Returns:
+        the flops of a step, None where they are unknown, and why the model is not to be compiled, None if it is.
     """
     if model.batch_size is None:
-        return None
+        return None, "it is fitted in one step"
     twin = copy.deepcopy(model)
     device = batch.x.device
-    with seeded(0, device), FlopCounterMode(display=False) as counter, arithmetic(device, precision):
-        _update(twin, batch, 0.0)
-    if compiled:
-        compilation = Compiled(twin, device)
-        with seeded(0, device):
-            for progress in WARM_UP:
-                with arithmetic(device, precision), compilation:
-                    _update(twin, batch, progress)
-    return float(counter.get_total_flops()) or None
+
+    def step(progress: float) -> None:
+        with arithmetic(device, precision):
+            _update(twin, batch, progress)
+
+    with seeded(0, device), FlopCounterMode(display=False) as counter:
+        step(0.0)
+    flops = float(counter.get_total_flops()) or None
+    if not compiled:
+        return flops, None
+    with seeded(0, device):
+        return flops, warm_up(Compiled(twin, device), device, step)
 
 
 def _update(model: Model, batch: Batch, progress: float) -> Mapping[Any, Any]:

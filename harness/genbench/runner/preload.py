@@ -1,6 +1,8 @@
-"""What the fork server imports once, so that every run's process starts with it: torch and what a first step loads.
+"""Imports, once and in the fork server, all that a run's process starts with: torch, and what optimisers load.
 
-Nothing here touches CUDA, and no thread may be left running: a fork would lose it.
+Nothing here may initialise CUDA, since no fork of a process that has can use a GPU, and no thread may be left running,
+since a fork would lose it. One training step does both: `backward()` starts autograd's thread for each device, and the
+first step of an optimiser asks whether there is a GPU.
 """
 
 import torch
@@ -10,15 +12,4 @@ import genbench.metrics.latent
 import genbench.plan.prepare
 import genbench.runner.worker  # noqa: F401  # imported for what it imports
 
-
-def _first_step() -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    layer = torch.nn.Linear(2, 2)
-    optimizer = torch.optim.Adam(layer.parameters(), fused=True)
-    layer(torch.zeros(1, 2)).sum().backward()
-    optimizer.step()
-    torch.set_num_threads(threads)
-
-
-_first_step()
+torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)  # imports torch's compiler, 2 s, if nothing has

@@ -11,19 +11,24 @@ from typing import Any
 
 import torch
 
-from genbench.plan.environment import cpu_name, versions
+from genbench.plan.environment import cpu_name, driver_version, gpu_name, versions
 from genbench.plan.spec import RunSpec
 
 
 def provenance(spec: RunSpec, command: list[str]) -> dict[str, Any]:
-    """What a record says of its origin."""
+    """What a record says of its origin.
+
+    Raises:
+        GenbenchError: the run's GPU can't be used in this process.
+    """
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "git": git_state(Path(__file__).parent),
         "versions": versions() | {"python": platform.python_version()},
         "cuda": torch.version.cuda if spec.device.startswith("cuda") else None,
-        "gpu": torch.cuda.get_device_name(spec.device) if spec.device.startswith("cuda") else None,
+        "driver": driver_version() if spec.device.startswith("cuda") else None,
+        "gpu": gpu_name(spec.device),
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),

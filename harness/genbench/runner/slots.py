@@ -40,16 +40,16 @@ def make_slots(jobs: int | None, gpus: Sequence[VisibleGpu] = ()) -> list[Slot]:
     its even share of the cores. One slot alone has them all, and is left to the system.
 
     Args:
-        jobs: None for one on each GPU, or one on the CPU.
+        jobs: None for one on each GPU, as far as there are cores for them, or one on the CPU.
         gpus: those that runs are to use; none for runs on the CPU.
 
     Raises:
         UsageError: there are fewer GPUs, or cores, than jobs.
     """
-    count = jobs or max(len(gpus), 1)
+    cores = available_cores()
+    count = jobs or max(min(len(gpus), len(cores)), 1)
     if gpus and count > len(gpus):
         raise UsageError(f"--jobs {jobs} is more than the {len(gpus)} GPUs there are: runs never share one")
-    cores = available_cores()
     if count > len(cores):
         raise UsageError(f"--jobs {count} is more than the {len(cores)} cores there are: runs never share one")
     each = len(cores) // count

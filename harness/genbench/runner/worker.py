@@ -45,8 +45,11 @@ from genbench.runner.supervisor import OVERSTAYED
 from genbench.runner.wire import ParentGone, Wire
 from genbench.runner.workspace import forget_state, set_state_aside
 
-#: What torch says where the CPU's memory is used up.
-NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
+#: What torch says where memory is used up, if it has no class for it: the CPU's, and a GPU's that others have filled.
+NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "Cannot allocate memory"),
+    *("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
 
 
 def run(wire: Wire, spec: RunSpec, out: Path, command: list[str]) -> None:
@@ -182,6 +185,8 @@ class _Run:
         finally:
             self.account()
         clock = trained.clock
+        if trained.compilation is not None:
+            draft.provenance["compile"] = trained.compilation
         draft.use(clock, memory.peak())
         draft.selected = trained.selected
         subject.training = {
