@@ -83,4 +83,4 @@ def test_held_out_loss_is_that_of_denoising(points):
         B = noisy_moments(points, corruption, amount)[1]
         known = points.square().sum(1).mean() - (B.T @ W).trace()
         assert abs(float(clean - known)) > 40 * float(losses.std()) / DRAWS**0.5
-        assert float(losses.mean()) == pytest.approx(float(known), abs=4 * float(losses.std()) / DRAWS**0.5)
+        assert float(losses.mean()) == pytest.approx(float(known), abs=5 * float(losses.std()) / DRAWS**0.5)

@@ -102,7 +102,7 @@ def test_loss_is_minus_the_mean_weight(data):
     # discrete data is dequantised anew for each point
     losses = torch.stack([model.loss(Batch(x[:1]), 1.0)["loss"] for _ in range(3000 if data.levels else 2)])
     stderr = math.hypot(float(weights.std()) / n**0.5, float(losses.std()) / len(losses) ** 0.5)
-    assert float(weights.mean()) == pytest.approx(-float(losses.mean()), abs=4 * stderr)
+    assert float(weights.mean()) == pytest.approx(-float(losses.mean()), abs=5 * stderr)
 
 
 @torch.no_grad()
@@ -120,7 +120,7 @@ def test_mean_weight_is_the_probability_of_a_bin():
     for point, value, error in zip(x, mean, stderr, strict=True):
         low = torch.floor(point * 2 + 0.1) / 3
         box = density.cdf((low + 1 / 3).numpy(), lower_limit=low.numpy())
-        assert float(value) == pytest.approx(float(box), abs=4 * float(error))
+        assert float(value) == pytest.approx(float(box), abs=5 * float(error))
         assert float(error) < 0.1 * float(box)
 
 

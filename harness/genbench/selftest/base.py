@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-#: How far an estimate may be from the known answer, in its standard errors; Gaussian errors are farther 6 times in
-#: 100,000.
-STANDARD_ERRORS = 4.0
+#: How far an estimate may be from the known answer, in its standard errors; Gaussian errors are farther 6 times in ten
+#: million, so that hundreds of checks pass from any seed.
+STANDARD_ERRORS = 5.0
 
 Relation = Literal["equal", "at_most", "at_least"]
 
@@ -18,7 +18,7 @@ Relation = Literal["equal", "at_most", "at_least"]
 class Check:
     """What an estimator says where the answer is known.
 
-    An estimate with a standard error passes within 4 of them, a deterministic one within its tolerance. Where
+    An estimate with a standard error passes within 5 of them, a deterministic one within its tolerance. Where
     `relation` is `"at_most"` or `"at_least"` it may also be as far below or above the known answer as it likes.
 
     Attributes:
