@@ -10,6 +10,7 @@ from genbench.metrics import MetricError, NotApplicable
 from genbench.metrics.codebook import Codebook
 from genbench.model import Quantized
 from genbench.runner.measure import ask
+from genbench.selftest.base import standard_errors
 
 
 class Quantizer(Quantized):
@@ -77,7 +78,7 @@ def test_perplexity_is_that_of_the_frequencies(make_subject, by_name):
     found = got.codebook_perplexity
     assert found.settings["plugin"] == pytest.approx(math.exp(entropy(np.bincount(dataset.test.x.ravel()))))
     assert found.stderr > 0
-    assert found.value == pytest.approx(2**1.5, abs=5 * found.stderr)
+    assert found.value == pytest.approx(2**1.5, abs=standard_errors(19) * found.stderr)
 
 
 def test_the_error_of_perplexity_is_that_of_its_spread(make_subject, by_name):

@@ -77,8 +77,8 @@ def test_a_projection_keeps_the_noise_along_the_plane_only(make_subject):
     assert got.settings["peak"] == pytest.approx(spread)
     assert got.settings["noisy_psnr"] == pytest.approx(before, abs=5 * 4.343 * math.sqrt(2 / (1000 * DIMS)))
     assert got.value == pytest.approx(after, abs=5 * got.stderr)
-    # a chi-squared error of two degrees of freedom per point, whose kurtosis is 9: the standard deviation of 1000 is known
-    # to sqrt(8/4000), and a bootstrap of 1000 gives it to sqrt(1/2000)
+    # a chi-squared error of two degrees of freedom per point, whose kurtosis is 9: the standard deviation of 1000 is
+    # known to sqrt(8/4000), and a bootstrap of 1000 gives it to sqrt(1/2000)
     known_to = math.sqrt(8 / 4000 + 1 / 2000)
     assert got.stderr == pytest.approx(4.343 * math.sqrt(2 / (1000 * 2)), rel=5 * known_to)
     # and of eight before, of which those two are a part: relative variances 1 and 1/4, and covariance 1/4
@@ -87,8 +87,8 @@ def test_a_projection_keeps_the_noise_along_the_plane_only(make_subject):
 
 
 def test_the_gain_s_interval_covers(make_subject, monkeypatch):
-    """150 sets of 60 points, each with noise of its own: a 95% interval misses 7.5 on average, with a standard deviation
-    of 2.7."""
+    """150 sets of 60 points, each with noise of its own: a 95% interval misses 7.5 on average, with a standard
+    deviation of 2.7."""
     rng = np.random.default_rng(0)
     train = rng.normal(size=(500, 2)).astype(np.float32)
     spread = math.sqrt(train.astype(float).var(0).mean())
@@ -181,7 +181,9 @@ def test_the_error_is_pooled_and_its_interval_carried_through_the_logarithm(make
     assert got.stderr == pytest.approx(expected, rel=5 * known_to)
     low, high = got.interval
     # the quantiles of the bootstrap at 2.5% and 97.5%, each known to sqrt(0.025 0.975/1000)/0.058 standard deviations
-    assert (high - low) / 2 == pytest.approx(1.96 * got.stderr, rel=5 * math.hypot(known_to, 0.085 / math.sqrt(2) / 1.96))
+    assert (high - low) / 2 == pytest.approx(
+        1.96 * got.stderr, rel=5 * math.hypot(known_to, 0.085 / math.sqrt(2) / 1.96)
+    )
 
 
 def test_points_restored_exactly_do_not_make_the_ratio_infinite(make_subject, make_dataset):

@@ -1,9 +1,9 @@
 """Shifts every fixed seed: `pytest --seed-shift 1000` shows which tests hold for their seed alone.
 
-Seeds of torch, numpy and `random` are shifted, and with numpy's those of scikit-learn and torch-fidelity: the tests' own
-seeds and those inside genbench, such as the seed that chooses the points of a metric. A test that fixes no seed gets one
-from the shift. Tests marked `fixed_seed` are about the numbers of one seed and run unshifted. Processes that a test
-starts are not reached.
+Seeds of torch, numpy and `random` are shifted, and with numpy's those of scikit-learn and torch-fidelity: the tests'
+own seeds and those inside genbench, such as the seed that chooses the points of a metric. A test that fixes no seed
+gets one from the shift. Tests marked `fixed_seed` are about the numbers of one seed and run unshifted. Processes that
+a test starts are not reached.
 """
 
 from __future__ import annotations

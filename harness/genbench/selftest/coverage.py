@@ -15,7 +15,7 @@ BAR = 0.95
 
 
 def coverage(estimator: str, known: float, intervals: Sequence[tuple[float, float]]) -> Check:
-    """The share of 95% intervals that hold the known answer is at least 95%, but for the error of so many draws."""
+    """The share of 95% intervals that hold the known answer is 95% at least, but for the error of so many draws."""
     share = sum(low <= known <= high for low, high in intervals) / len(intervals)
     return Check(estimator, BAR, share, stderr=math.sqrt(BAR * (1 - BAR) / len(intervals)), relation="at_least")
 
