@@ -19,7 +19,6 @@ from genbench.model import (
     Reconstructor,
     Sampler,
     Unnormalized,
-    cosine,
 )
 
 #: Pixel frequencies are kept this far from 0 and 1, so that their logits are finite.
@@ -32,12 +31,12 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
     The gradient of log p(v) is the difference of the statistics v h^T, v and h between data and model (Hinton 2002,
     section 3). Those of the data have h in closed form; those of the model come from chains that persist between
     updates, each moved by `gibbs_steps` of block Gibbs sampling (Tieleman 2008). In both, h is replaced by its mean
-    given v, which lowers the variance. The step size falls to zero over the budget, so that the chains can follow the
-    model.
+    given v, which lowers the variance. The step size falls with the square of what is left of the budget, so that the
+    chains can follow the model.
 
     Chains between modes that are far apart mix slowly, and then the parameters swing around those of the largest
-    likelihood. The model is therefore the mean of the parameters over all updates so far, each weighted by the number of
-    its update (Shamir & Zhang 2013, section 4; Swersky et al. 2010 average those of RBMs).
+    likelihood. The model is therefore the mean of the parameters over all updates so far, each weighted by the number
+    of its update (Shamir & Zhang 2013, section 4; Swersky et al. 2010 average those of RBMs).
 
     There is no validation objective: the normaliser Z is unknown, and neither reconstruction error nor
     pseudo-likelihood follows the likelihood.
@@ -51,7 +50,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
 
         batch_size: int = Field(100, ge=1, description="data points per update")
         hidden: int = Field(256, ge=1, description="hidden units")
-        learning_rate: float = Field(0.05, gt=0, description="step size at the start; it falls to zero as a cosine")
+        learning_rate: float = Field(0.05, gt=0, description="step size at the start; it falls to zero as a square")
         momentum: float = Field(0.5, ge=0, lt=1, description="share of the last step that is taken again")
         weight_decay: float = Field(1e-4, ge=0, description="pull of the weights W to zero")
         gibbs_steps: int = Field(1, ge=1, description="steps of block Gibbs sampling per update")
@@ -107,7 +106,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
         ]
         self.updates += 1
         share = 2.0 / (self.updates + 1.0)  # the last of n numbers has 2/(n + 1) of their sum
-        rate = self.config.learning_rate * cosine(progress)
+        rate = self.config.learning_rate * (1.0 - progress) ** 2
         for mean, moving, velocity, gradient in zip(parameters, self._moving, self._velocity, gradients, strict=True):
             velocity.mul_(self.config.momentum).add_(gradient, alpha=rate)
             moving.add_(velocity)

@@ -27,7 +27,7 @@ def vectors():
     """Gaussian points `(400, 6)` with a mean that is not 0, of spreads that are well apart along random axes."""
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-    return torch.tensor(rng.normal(size=(N, 6)) * 1.6 ** -np.arange(6) @ axes + 3.0, dtype=torch.float32)
+    return torch.tensor(rng.normal(size=(N, 6)) * 1.25 ** -np.arange(6) @ axes + 3.0, dtype=torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def minimised(data, x, latent_dim):
     model.setup(Batch(x[:100]))
     optimizer = torch.optim.LBFGS(
         model.parameters(),
-        max_iter=1000,
+        max_iter=4000,
         history_size=30,
         tolerance_grad=1e-7,
         tolerance_change=0.0,

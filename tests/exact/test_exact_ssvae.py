@@ -107,7 +107,7 @@ def test_the_labelled_loss_is_equation_6():
         y = torch.full((len(IMAGES),), label)
         mean, stderr = of_mean(torch.stack([model.labelled(IMAGES, features, y, 1.0) for _ in range(500)]).double())
         assert bool(((mean + bounds[:, label]).abs() < 5 * stderr).all())
-        assert bool((mean > -log_joint[:, label]).all())
+    assert bool((bounds < log_joint).all())
 
 
 @torch.no_grad()
@@ -121,7 +121,7 @@ def test_the_unlabelled_loss_is_equation_7():
     expected = -(q * bounds).sum(1) - entropy
     mean, stderr = of_mean(torch.stack([model.unlabelled(IMAGES, features, 1.0) for _ in range(1000)]).double())
     assert bool(((mean - expected).abs() < 5 * stderr).all())
-    assert bool((mean > -log_joint.logsumexp(1)).all())
+    assert bool((expected > -log_joint.logsumexp(1)).all())
     assert float(entropy.max()) > 0.3  # the entropy matters
 
 
