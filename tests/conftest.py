@@ -6,6 +6,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--seed-shift", type=int, default=0, metavar="N", help="add N to every seed that tests fix")
+
+
+def pytest_configure(config):
+    if shift := config.getoption("--seed-shift"):
+        from seedshift import SeedShift  # imports torch, which takes seconds
+
+        config.pluginmanager.register(SeedShift(shift))
+
+
 def pytest_collection_modifyitems(items):
     missing = pytest.mark.skip(reason="needs the MNIST files: set GENBENCH_DATA to a folder with MNIST/raw")
     folder = os.environ.get("GENBENCH_DATA")

@@ -31,8 +31,12 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
     The gradient of log p(v) is the difference of the statistics v h^T, v and h between data and model (Hinton 2002,
     section 3). Those of the data have h in closed form; those of the model come from chains that persist between
     updates, each moved by `gibbs_steps` of block Gibbs sampling (Tieleman 2008). In both, h is replaced by its mean
-    given v, which lowers the variance. The step size falls linearly to zero over the budget, so that the chains can
-    follow the model.
+    given v, which lowers the variance. The step size falls with the square of what is left of the budget, so that the
+    chains can follow the model.
+
+    Chains between modes that are far apart mix slowly, and then the parameters swing around those of the largest
+    likelihood. The model is therefore the mean of the parameters over all updates so far, each weighted by the number
+    of its update (Shamir & Zhang 2013, section 4; Swersky et al. 2010 average those of RBMs).
 
     There is no validation objective: the normaliser Z is unknown, and neither reconstruction error nor
     pseudo-likelihood follows the likelihood.
@@ -46,7 +50,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
 
         batch_size: int = Field(100, ge=1, description="data points per update")
         hidden: int = Field(256, ge=1, description="hidden units")
-        learning_rate: float = Field(0.05, gt=0, description="step size at the start; it falls linearly to zero")
+        learning_rate: float = Field(0.05, gt=0, description="step size at the start; it falls to zero as a square")
         momentum: float = Field(0.5, ge=0, lt=1, description="share of the last step that is taken again")
         weight_decay: float = Field(1e-4, ge=0, description="pull of the weights W to zero")
         gibbs_steps: int = Field(1, ge=1, description="steps of block Gibbs sampling per update")
@@ -57,16 +61,20 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
     config: Config
     base_bias: Tensor
     persistent: Tensor
+    updates: Tensor
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__(data, config)
         self.batch_size = config.batch_size
-        # changed in place by `update`: there is no autograd here
+        # means of what `update` moves: there is no autograd here
         self.weight = nn.Parameter(0.01 * torch.randn(data.dims, config.hidden), requires_grad=False)
         self.visible_bias = nn.Parameter(torch.zeros(data.dims), requires_grad=False)
         self.hidden_bias = nn.Parameter(torch.zeros(config.hidden), requires_grad=False)
         self.register_buffer("base_bias", torch.zeros(data.dims))
         self.register_buffer("persistent", torch.bernoulli(torch.full((config.chains, data.dims), 0.5)))
+        self.register_buffer("updates", torch.zeros(()), persistent=False)
+        # weight, visible bias and hidden bias that updates move, and their last steps
+        self._moving: list[Tensor] = []
         self._velocity: list[Tensor] = []
 
     @torch.no_grad()
@@ -81,35 +89,42 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
     @torch.no_grad()
     def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         v = batch.x.flatten(1)
+        parameters = (self.weight, self.visible_bias, self.hidden_bias)
+        if not self._moving:
+            self._moving = [parameter.clone() for parameter in parameters]
+            self._velocity = [torch.zeros_like(parameter) for parameter in parameters]
+        weight, _, hidden_bias = self._moving
         for _ in range(self.config.gibbs_steps):
-            self.persistent.copy_(self._gibbs(self.persistent, 1.0))
-        data_hidden, model_hidden = self.hidden_mean(v), self.hidden_mean(self.persistent)
+            self.persistent.copy_(_gibbs(self.persistent, *self._moving))
+        data_hidden, model_hidden = (torch.sigmoid(x @ weight + hidden_bias) for x in (v, self.persistent))
         gradients = [
             v.T @ data_hidden / len(v)
             - self.persistent.T @ model_hidden / len(self.persistent)
-            - self.config.weight_decay * self.weight,
+            - self.config.weight_decay * weight,
             v.mean(0) - self.persistent.mean(0),
             data_hidden.mean(0) - model_hidden.mean(0),
         ]
-        if not self._velocity:
-            self._velocity = [torch.zeros_like(gradient) for gradient in gradients]
-        rate = self.config.learning_rate * (1.0 - progress)
-        parameters = (self.weight, self.visible_bias, self.hidden_bias)
-        for parameter, velocity, gradient in zip(parameters, self._velocity, gradients, strict=True):
+        self.updates += 1
+        share = 2.0 / (self.updates + 1.0)  # the last of n numbers has 2/(n + 1) of their sum
+        rate = self.config.learning_rate * (1.0 - progress) ** 2
+        for mean, moving, velocity, gradient in zip(parameters, self._moving, self._velocity, gradients, strict=True):
             velocity.mul_(self.config.momentum).add_(gradient, alpha=rate)
-            parameter.add_(velocity)
+            moving.add_(velocity)
+            mean.lerp_(moving, share)
         # the difference of free energies has the likelihood's gradient, though not its value
-        return {"loss": self.free_energy(v).mean() - self.free_energy(self.persistent).mean()}
+        return {"loss": _free_energy(v, *self._moving).mean() - _free_energy(self.persistent, *self._moving).mean()}
 
     def training_state(self) -> dict[str, Any]:
-        return {"velocity": self._velocity}
+        return {"moving": self._moving, "velocity": self._velocity, "updates": self.updates}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        self._velocity = [velocity.to(self.weight.device) for velocity in state["velocity"]]
+        device = self.weight.device
+        self._moving, self._velocity = ([part.to(device) for part in state[name]] for name in ("moving", "velocity"))
+        self.updates.copy_(state["updates"])
 
     def free_energy(self, v: Tensor) -> Tensor:
         """F(v) = -log sum_h exp(-E(v, h)) = -v·b - sum_j softplus(c_j + (v W)_j), `(B,)`, in nats; v is `(B, D)`."""
-        return -v @ self.visible_bias - F.softplus(v @ self.weight + self.hidden_bias).sum(1)
+        return _free_energy(v, self.weight, self.visible_bias, self.hidden_bias)
 
     def hidden_mean(self, v: Tensor) -> Tensor:
         """P(h_j = 1 | v), `(B, hidden)`; v is `(B, D)`."""
@@ -124,7 +139,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
         start = torch.randint(len(self.persistent), (n,), device=self.persistent.device)
         v = self.persistent[start]
         for _ in range(self.config.sampling_steps):
-            v = self._gibbs(v, 1.0)
+            v = _gibbs(v, self.weight, self.visible_bias, self.hidden_bias)
         return v.view(n, *self.data.shape)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -142,7 +157,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
         return v @ self._bias(beta) + hidden
 
     def transition(self, x: Tensor, beta: float) -> Tensor:
-        return self._gibbs(x.flatten(1), beta).view_as(x)
+        return _gibbs(x.flatten(1), beta * self.weight, self._bias(beta), beta * self.hidden_bias).view_as(x)
 
     def base_sample(self, n: int) -> Tensor:
         return torch.bernoulli(torch.sigmoid(self.base_bias).expand(n, -1)).view(n, *self.data.shape)
@@ -151,10 +166,15 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
         # at beta = 0 every hidden unit adds log 2 and every visible unit log(1 + exp(bias))
         return F.softplus(self.base_bias).sum() + self.config.hidden * math.log(2)
 
-    def _gibbs(self, v: Tensor, beta: float) -> Tensor:
-        """One step of block Gibbs sampling at `beta`: all h given v, then all v given h."""
-        h = torch.bernoulli(torch.sigmoid(beta * (v @ self.weight + self.hidden_bias)))
-        return torch.bernoulli(torch.sigmoid(beta * (h @ self.weight.T) + self._bias(beta)))
-
     def _bias(self, beta: float) -> Tensor:
         return (1.0 - beta) * self.base_bias + beta * self.visible_bias
+
+
+def _free_energy(v: Tensor, weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
+    return -v @ visible_bias - F.softplus(v @ weight + hidden_bias).sum(1)
+
+
+def _gibbs(v: Tensor, weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
+    """One step of block Gibbs sampling: all h given v, then all v given h."""
+    h = torch.bernoulli(torch.sigmoid(v @ weight + hidden_bias))
+    return torch.bernoulli(torch.sigmoid(h @ weight.T + visible_bias))

@@ -46,8 +46,9 @@ def test_spec_and_sizes(default: Dataset) -> None:
     assert extractor_for(default) is None
 
 
-def test_pictures_and_their_order_are_fixed(default: Dataset) -> None:
-    assert default.fingerprint == "fca48070ddb1b0c6"  # a new value is a new benchmark: no old number is comparable
+@pytest.mark.fixed_seed
+def test_pictures_and_their_order_are_fixed() -> None:
+    assert sprites().fingerprint == "fca48070ddb1b0c6"  # a new value is a new benchmark: no old number is comparable
 
 
 @pytest.mark.parametrize(("side", "levels"), [(16, 17), (64, 256)])
@@ -69,7 +70,7 @@ def test_factors_are_sampled_uniformly(default: Dataset) -> None:
     for column, count in zip(default.train.factors.T, COUNTS, strict=True):
         share, n = 1 / count, len(column)
         stderr = math.sqrt(n * share * (1 - share))
-        assert (np.abs(np.bincount(column, minlength=count) - n * share) < 4 * stderr).all()
+        assert (np.abs(np.bincount(column, minlength=count) - n * share) < 5 * stderr).all()
 
 
 def test_the_class_is_the_shape(default: Dataset) -> None:

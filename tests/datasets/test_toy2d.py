@@ -36,6 +36,7 @@ def test_the_same_points_every_time_and_none_twice(shape: str) -> None:
     assert len(np.unique(points(dataset), axis=0)) == 10_000
 
 
+@pytest.mark.fixed_seed
 def test_the_seed_is_fixed() -> None:
     first = {shape: toy(shape).test.x[0] for shape in SHAPES}
     expected = {
@@ -52,9 +53,9 @@ def test_the_seed_is_fixed() -> None:
 def test_points_are_standardised(shape: str) -> None:
     x = points(toy(shape, 100_000)).astype(np.float64)
     stderr = x.std(0) / math.sqrt(len(x))
-    assert (np.abs(x.mean(0)) < 4 * stderr).all()
+    assert (np.abs(x.mean(0)) < 5 * stderr).all()
     squares = (x**2).sum(1)
-    assert abs(squares.mean() - 2) < 4 * squares.std() / math.sqrt(len(x))
+    assert abs(squares.mean() - 2) < 5 * squares.std() / math.sqrt(len(x))
 
 
 def test_gaussians_are_eight_on_a_circle() -> None:
@@ -64,8 +65,8 @@ def test_gaussians_are_eight_on_a_circle() -> None:
     for k in range(8):
         cluster = x[y == k]
         centre = 8 * spread * np.array([math.cos(k * math.pi / 4), math.sin(k * math.pi / 4)])
-        assert (np.abs(cluster.mean(0) - centre) < 4 * spread / math.sqrt(len(cluster))).all()
-        assert np.allclose(cluster.std(0), spread, rtol=4 / math.sqrt(2 * len(cluster)))
+        assert (np.abs(cluster.mean(0) - centre) < 5 * spread / math.sqrt(len(cluster))).all()
+        assert np.allclose(cluster.std(0), spread, rtol=5 / math.sqrt(2 * len(cluster)))
 
 
 def test_checkerboard_fills_every_second_square_evenly() -> None:
@@ -76,7 +77,7 @@ def test_checkerboard_fills_every_second_square_evenly() -> None:
     np.add.at(counts, (column, row), 1)
     dark = np.add.outer(np.arange(4), np.arange(4)) % 2 == 0
     assert (counts[~dark] == 0).all()
-    assert (np.abs(counts[dark] - 10_000) < 4 * math.sqrt(80_000 / 8 * 7 / 8)).all()
+    assert (np.abs(counts[dark] - 10_000) < 5 * math.sqrt(80_000 / 8 * 7 / 8)).all()
 
 
 def test_moons_are_half_circles() -> None:
@@ -87,8 +88,8 @@ def test_moons_are_half_circles() -> None:
     x[y == 1] *= -1  # the lower moon is the upper one, turned
     x += [0.5, 0.25]
     radius = np.linalg.norm(x, axis=1)
-    assert abs(radius.mean() - 1 - 0.1**2 / 2) < 4 * 0.1 / math.sqrt(len(x))  # noise across adds its square over two
-    assert abs(radius.std() - 0.1) < 4 * 0.1 / math.sqrt(2 * len(x))
+    assert abs(radius.mean() - 1 - 0.1**2 / 2) < 5 * 0.1 / math.sqrt(len(x))  # noise across adds its square over two
+    assert abs(radius.std() - 0.1) < 5 * 0.1 / math.sqrt(2 * len(x))
     assert (x[:, 1] > -0.5).all()
 
 

@@ -20,13 +20,17 @@ from genbench_ae.ppca import PPCA
 VECTORS = DataSpec((6,), "continuous")
 DIGITS = DataSpec((1, 8, 8), "discrete", levels=17)
 N = 400
+#: What losses are multiplied by in searches: torch's L-BFGS learns nothing from steps whose product with the change of
+#: the gradient is below 1e-10, and stands still there.
+SCALE = 1e6
 
 
 @pytest.fixture(scope="module")
 def vectors():
-    """Correlated Gaussian points `(400, 6)` with a mean that is not 0."""
+    """Gaussian points `(400, 6)` with a mean that is not 0, of spreads that are well apart along random axes."""
     rng = np.random.default_rng(0)
-    return torch.tensor(rng.normal(size=(N, 6)) @ rng.normal(size=(6, 6)) + 3.0, dtype=torch.float32)
+    axes = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    return torch.tensor(rng.normal(size=(N, 6)) * 1.6 ** -np.arange(6) @ axes + 3.0, dtype=torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +70,16 @@ def minimised(data, x, latent_dim):
     model.setup(Batch(x[:100]))
     optimizer = torch.optim.LBFGS(
         model.parameters(),
-        max_iter=1000,
+        max_iter=2000,
         history_size=30,
-        tolerance_grad=1e-7,
+        tolerance_grad=1e-7 * SCALE,
         tolerance_change=0.0,
         line_search_fn="strong_wolfe",
     )
 
     def closure():
         optimizer.zero_grad()
-        loss = model.loss(Batch(x), 1.0)["loss"]
+        loss = SCALE * model.loss(Batch(x), 1.0)["loss"]
         loss.backward()
         return loss
 
@@ -198,7 +202,7 @@ def test_ppca_fits_the_noise_of_dequantisation_exactly(digits):
     volume = 64 * math.log(17)
     draws = torch.stack([volume - model.log_prob(dequantize(digits, 17)).mean() for _ in range(40)])
     stderr = float(draws.std()) / math.sqrt(len(draws))
-    assert float(draws.mean()) == pytest.approx(loss, abs=4 * stderr)
+    assert float(draws.mean()) == pytest.approx(loss, abs=5 * stderr)
     assert stderr < 0.02
 
 
@@ -209,7 +213,7 @@ def test_ppca_samples_have_the_fitted_moments(vectors):
     W = loading(model)
     C = W @ W.T + model.noise * torch.eye(6, dtype=torch.float64)
     mean_stderr = (C.diagonal() / n).sqrt()
-    assert bool(((x.mean(0) - model.mean).abs() < 4 * mean_stderr).all())
+    assert bool(((x.mean(0) - model.mean).abs() < 5 * mean_stderr).all())
     # the variance of an entry of a Gaussian sample's covariance is (C_ii C_jj + C_ij²)/n
     covariance_stderr = ((torch.outer(C.diagonal(), C.diagonal()) + C.square()) / n).sqrt()
-    assert bool(((torch.cov(x.T) - C).abs() < 4.5 * covariance_stderr).all())
+    assert bool(((torch.cov(x.T) - C).abs() < 5 * covariance_stderr).all())

@@ -112,8 +112,8 @@ def test_decoder_bounds_sandwich_the_truth(model, temperatures):
     truth = model.log_prob(x)
     below, below_stderr = mean_and_stderr(bounds.lower(x, NO_PROGRESS) - truth)
     above, above_stderr = mean_and_stderr(bounds.upper(x, z, NO_PROGRESS) - truth)
-    assert below < 4 * below_stderr
-    assert above > -4 * above_stderr
+    assert below < 5 * below_stderr
+    assert above > -5 * above_stderr
     if temperatures == 5:  # so few that both are off by more than their errors: a bound that is loose is tested as one
         assert below < -4 * below_stderr
         assert above > 4 * above_stderr
@@ -126,7 +126,7 @@ def test_decoder_bounds_meet_the_truth(model):
     for found in (bounds.lower(x, NO_PROGRESS), bounds.upper(x, z, NO_PROGRESS)):
         error, stderr = mean_and_stderr(found - truth)
         assert stderr < 0.03
-        assert abs(error) < 4 * stderr
+        assert abs(error) < 5 * stderr
     assert 0.5 < bounds.acceptance < 0.8
 
 
@@ -165,8 +165,8 @@ def test_transitions_leave_the_posterior_invariant():
     moved = (state.z - z).square().mean().sqrt()
     assert moved > 0.1
     stderr = 1 / math.sqrt(len(z))
-    assert white.mean(0).abs().max() < 4 * stderr
-    assert (white.T @ white / len(z) - torch.eye(2)).abs().max() < 4 * math.sqrt(2) * stderr
+    assert white.mean(0).abs().max() < 5 * stderr
+    assert (white.T @ white / len(z) - torch.eye(2)).abs().max() < 5 * math.sqrt(2) * stderr
 
 
 def test_the_fitted_scale_is_that_of_the_data():
@@ -251,14 +251,14 @@ def test_log_z_of_an_rbm_is_sandwiched_on_the_right_sides(temperatures):
     settings = values["ais_gap"].settings
     below, above = settings["log_z_lower"] - log_z, settings["log_z_upper"] - log_z
     stderr = values["ais_gap"].stderr
-    assert below < 4 * stderr
-    assert above > -4 * stderr
-    assert values["ais_log_likelihood"].value < values["ais_log_likelihood_upper"].value + 4 * stderr
+    assert below < 5 * stderr
+    assert above > -5 * stderr
+    assert values["ais_log_likelihood"].value < values["ais_log_likelihood_upper"].value + 5 * stderr
     assert values["ais_log_likelihood"].kind == "lower_bound"
     assert values["ais_log_likelihood_upper"].kind == "upper_bound"
     if temperatures == 50:
-        assert abs(below) < 4 * stderr
-        assert abs(above) < 4 * stderr
+        assert abs(below) < 5 * stderr
+        assert abs(above) < 5 * stderr
         assert stderr < 0.1
 
 
@@ -297,9 +297,9 @@ def test_the_weights_are_unbiased():
             return model.transition(state, t / 3)
 
     log_w = forward(Few(), model.base_sample(50_000), NO_PROGRESS)
-    assert (log_mean_exp(log_w) - log_ratio).abs() < 4 * log_mean_exp_stderr(log_w)
+    assert (log_mean_exp(log_w) - log_ratio).abs() < 5 * log_mean_exp_stderr(log_w)
     log_w = -reverse(Few(), model.sample(50_000), NO_PROGRESS)
-    assert (log_mean_exp(log_w) + log_ratio).abs() < 4 * log_mean_exp_stderr(log_w)
+    assert (log_mean_exp(log_w) + log_ratio).abs() < 5 * log_mean_exp_stderr(log_w)
 
 
 def test_the_schedule_rises_from_0_to_1():
@@ -316,11 +316,14 @@ def test_the_metric_reports_bounds_of_a_decoder():
     values = {m.name: m for m in AnnealedImportance(config).measure(subject_of(model, x))}
     found = values["ais_log_likelihood"]
     truth, _ = mean_and_stderr(model.log_prob(x))
-    assert found.value == pytest.approx(truth, abs=0.1)
+    # the error of the gap holds that of the lower bound
+    stderr = values["ais_gap"].stderr
+    assert stderr < 0.05
+    assert found.value == pytest.approx(truth, abs=5 * stderr)
     assert found.kind == "lower_bound"
     assert values["ais_bits_per_dim"].value == pytest.approx(-found.value / (6 * math.log(2)))
     assert values["ais_bits_per_dim"].kind == "upper_bound"
-    assert abs(values["ais_gap"].value) < 4 * values["ais_gap"].stderr
+    assert abs(values["ais_gap"].value) < 5 * stderr
     assert set(values) == {"ais_log_likelihood", "ais_bits_per_dim", "ais_gap"}
 
 

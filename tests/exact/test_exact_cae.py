@@ -1,5 +1,7 @@
 """The contractive penalty and its gradient against autograd's own Jacobian of one data point after another."""
 
+import math
+
 import pytest
 import torch
 from torch.autograd.functional import jacobian
@@ -72,7 +74,7 @@ def test_the_exact_penalty_and_its_gradient(x, options):
 @pytest.mark.parametrize("options", DEEP.values(), ids=DEEP)
 @pytest.mark.parametrize("choice", ["auto", "hutchinson"])
 def test_random_probes_are_right_on_average(x, options, choice):
-    """Within 4 standard errors, of the penalty and of a derivative of it, over 500 batches of 4 probes."""
+    """Within 5 standard errors, of the penalty and of a derivative of it, over 500 batches of 4 probes."""
     model = build(jacobian=choice, probes=4, **options)
     draws = []
     for _ in range(500):
@@ -82,7 +84,7 @@ def test_random_probes_are_right_on_average(x, options, choice):
     value = penalty(model, x).mean()
     known = torch.stack([value, gradients(model, value)[0].sum()]).detach()
     stderr = draws.std(0) / len(draws) ** 0.5
-    assert bool(((draws.mean(0) - known).abs() < 4 * stderr).all())
+    assert bool(((draws.mean(0) - known).abs() < 5 * stderr).all())
     assert bool((stderr > 0).all())
 
 
@@ -91,8 +93,8 @@ def test_more_probes_have_less_variance(x):
     for probes in (1, 16):
         model = build(jacobian="hutchinson", probes=probes, nodes="20")
         spread.append(torch.stack([contraction(model, x).mean().detach() for _ in range(300)]).var().item())
-    # a sixteenth, within what 300 draws tell (a relative error of sqrt(2/300 + 2/300) = 0.12)
-    assert spread[1] * 16 == pytest.approx(spread[0], rel=4 * 0.12)
+    # a sixteenth, within what 300 draws of each tell: the logarithm's standard error is sqrt(2/300 + 2/300)
+    assert math.log(16 * spread[1] / spread[0]) == pytest.approx(0, abs=5 * math.sqrt(4 / 300))
 
 
 def test_the_loss_is_error_plus_weighted_penalty(x):

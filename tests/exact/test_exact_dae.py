@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from genbench.model import Batch
+from genbench.selftest.base import standard_errors
 from genbench_ae.selftest_dae import AMOUNTS, DIMS, LEVELS, linear_dae, noisy_moments
 
 DRAWS = 50
@@ -60,9 +61,8 @@ def score(model, x, weight):
 @pytest.mark.parametrize(("corruption", "amount"), AMOUNTS.items())
 def test_the_loss_is_least_at_the_closed_form_and_not_at_that_of_other_amounts(points, corruption, amount):
     model = linear_dae(corruption, amount)
-    # 25 entries: the largest of so many of Student's t with 49 degrees of freedom is above 5 twice in 10,000
-    assert score(model, points, closed_form(points, corruption, amount)).abs().max() < 5
-    assert score(model, points, closed_form(points, corruption, 1.25 * amount)).abs().max() > 10
+    assert score(model, points, closed_form(points, corruption, amount)).abs().max() < standard_errors(DRAWS - 1)
+    assert score(model, points, closed_form(points, corruption, 1.5 * amount)).abs().max() > 10
 
 
 def test_the_rate_of_salt_and_pepper_is_that_of_both_together(points):
@@ -82,5 +82,6 @@ def test_held_out_loss_is_that_of_denoising(points):
             clean = (model.reconstruct(points) - points).square().sum(1).mean()
         B = noisy_moments(points, corruption, amount)[1]
         known = points.square().sum(1).mean() - (B.T @ W).trace()
-        assert abs(float(clean - known)) > 40 * float(losses.std()) / DRAWS**0.5
-        assert float(losses.mean()) == pytest.approx(float(known), abs=4 * float(losses.std()) / DRAWS**0.5)
+        within = standard_errors(DRAWS - 1) * float(losses.std()) / DRAWS**0.5
+        assert abs(float(clean - known)) > 2 * within
+        assert float(losses.mean()) == pytest.approx(float(known), abs=within)

@@ -118,22 +118,26 @@ def coverage(intervals, truth):
     return np.mean([low <= truth <= high for low, high in intervals])
 
 
+#: The share of `DRAWS` intervals of 95% that hold the truth, less five of its standard errors.
+COVERED = 0.95 - 5 * math.sqrt(0.95 * 0.05 / DRAWS)
+
+
 @pytest.mark.parametrize(
     ("n", "m", "d", "shift", "scale"), [(500, 500, 16, 0.05, 1.03), (500, 2000, 16, 0.1, 1.1), (96, 96, 32, 0, 1)]
 )
 def test_the_interval_of_fid_covers_the_distance_of_known_normals(n, m, d, shift, scale):
-    """N(0, I) against N(shift, scale² I): d (shift² + (scale - 1)²). At least 93% of 200 intervals hold it; none does
-    that is as wide and lies around what other tools report."""
+    """N(0, I) against N(shift, scale² I): d (shift² + (scale - 1)²). As many of 200 intervals hold it as should;
+    hardly any does that is as wide and lies around what other tools report."""
     truth = d * (shift**2 + (scale - 1) ** 2)
     found = [frechet(normal(n, d), normal(m, d) * scale + shift) for _ in range(DRAWS)]
-    assert coverage([each.interval for each in found], truth) >= 0.93
+    assert coverage([each.interval for each in found], truth) >= COVERED
     widths = [each.interval[1] - each.debiased for each in found]
     plain = [(each.plug_in - width, each.plug_in + width) for each, width in zip(found, widths, strict=True)]
     assert coverage(plain, truth) < 0.05
     values = np.array([each.debiased for each in found])
     # of the bias, 95% is gone, up to the error of the mean of 200
     bias = np.mean([each.plug_in for each in found]) - truth
-    assert abs(values.mean() - truth) < 0.05 * bias + 3 * values.std(ddof=1) / math.sqrt(DRAWS)
+    assert abs(values.mean() - truth) < 0.05 * bias + 5 * values.std(ddof=1) / math.sqrt(DRAWS)
 
 
 def test_the_interval_of_fid_covers_the_distance_of_known_populations_that_are_not_normal():
@@ -150,7 +154,7 @@ def test_the_interval_of_fid_covers_the_distance_of_known_populations_that_are_n
         return population[torch.randint(len(population), (n,))]
 
     found = [frechet(draw(populations[0], 600), draw(populations[1], 900)) for _ in range(DRAWS)]
-    assert coverage([each.interval for each in found], truth) >= 0.93
+    assert coverage([each.interval for each in found], truth) >= COVERED
 
 
 def test_kid_of_all_points_is_torch_fidelity_s_of_one_subset():
@@ -199,14 +203,14 @@ def kernel_truth(mean):
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 def test_kid_is_unbiased_and_its_interval_covers(shift):
-    """Its mean over 200 draws is MMD² within three standard errors; a degenerate case at 0, where it is also negative,
+    """Its mean over 200 draws is MMD² within five standard errors; a degenerate case at 0, where it is also negative,
     and an ordinary one."""
     d = 4
     truth = kernel_truth(torch.full((d,), shift, dtype=torch.float64))
     found = [kernel_distance(normal(200, d), normal(300, d) + shift) for _ in range(DRAWS)]
     values = np.array([each.distance for each in found])
-    assert abs(values.mean() - truth) < 3 * values.std(ddof=1) / math.sqrt(DRAWS)
-    assert coverage([each.interval for each in found], truth) >= 0.93
+    assert abs(values.mean() - truth) < 5 * values.std(ddof=1) / math.sqrt(DRAWS)
+    assert coverage([each.interval for each in found], truth) >= COVERED
     assert values.min() < truth < values.max()
     assert truth == 0 if shift == 0 else truth > 0.1
 
@@ -242,8 +246,8 @@ def test_density_and_coverage_of_identical_sets():
 def test_density_and_coverage_of_equal_distributions():
     """1 and 1 - 2^-k or so: a ball's k points among the data are as many samples on average, none with chance 2^-k."""
     density, covered = density_coverage(normal(2000, 2), normal(2000, 2), 5)
-    assert density.mean() == pytest.approx(1, abs=4 * density.std().item() / math.sqrt(2000) + 0.02)
-    assert covered.mean() == pytest.approx(1 - 2**-5, abs=4 * math.sqrt(2**-5 / 2000) + 0.005)
+    assert density.mean() == pytest.approx(1, abs=5 * density.std().item() / math.sqrt(2000) + 0.02)
+    assert covered.mean() == pytest.approx(1 - 2**-5, abs=5 * math.sqrt(2**-5 / 2000) + 0.005)
 
 
 def test_samples_collapsed_to_a_data_point_are_dense_and_cover_little():

@@ -122,18 +122,18 @@ def test_bounds_of_an_inexact_posterior(make):
     log_w = model.log_weights(X, k).double()
     ratio = (log_w - log_p).exp()
     stderr = ratio.std(0) / math.sqrt(k)
-    assert bool(((ratio.mean(0) - 1).abs() < 4 * stderr).all())
+    assert bool(((ratio.mean(0) - 1).abs() < 5 * stderr).all())
     assert bool((stderr < 0.01).all())
 
     losses = torch.stack([model.loss(Batch(X.repeat(500, 1)), 1.0)["loss"] for _ in range(100)]).double()
     stderr = math.hypot(losses.std().item() / 10, log_w.mean(1).std().item() / math.sqrt(k))
-    assert (losses.mean() + log_w.mean()).abs().item() < 4 * stderr < 0.05
+    assert (losses.mean() + log_w.mean()).abs().item() < 5 * stderr < 0.05
     assert log_w.mean() < log_p.mean() - 4 * stderr
 
     bounds = [log_w.view(-1, j, 3).logsumexp(1).sub(math.log(j)).mean().item() for j in (1, 4, 20, 100, 500)]
     assert all(a < b for a, b in itertools.pairwise([*bounds[:3], log_p.mean().item()]))
     stderr = ratio.mean(1).std().item() / math.sqrt(k)  # of the last bound, to first order
-    assert bounds[-1] == pytest.approx(log_p.mean().item(), abs=4 * stderr + ratio.var().item() / 500)
+    assert bounds[-1] == pytest.approx(log_p.mean().item(), abs=5 * stderr + ratio.var().item() / 500)
 
 
 @BOTH
@@ -148,10 +148,10 @@ def test_the_exact_posteriors_divergence_is_that_of_the_model(make):
     terms = model.divergences(levels)
     assert [tuple(term.shape) for term in terms] == [(n, 1), (n, 2)]
     elbo = (log_likelihood - sum(term.sum(1) for term in terms)).double()
-    assert abs(elbo.mean() - MARGINAL.log_prob(X[0])) < 4 * elbo.std() / math.sqrt(n)
+    assert abs(elbo.mean() - MARGINAL.log_prob(X[0])) < 5 * elbo.std() / math.sqrt(n)
     drawn = sum((q.log_prob(z) - p.log_prob(z)).sum(1) for q, p, z in levels).double()
     gap = drawn - sum(term.sum(1) for term in terms)
-    assert abs(gap.mean()) < 4 * gap.std() / math.sqrt(n)
+    assert abs(gap.mean()) < 5 * gap.std() / math.sqrt(n)
 
 
 @torch.no_grad()
@@ -172,9 +172,9 @@ def test_samples_and_codes_follow_the_model(make):
     model, n = make(), 200_000
     x = model.sample(n)
     error = (x.mean(0) - MARGINAL.mean) / MARGINAL.covariance_matrix.diagonal().div(n).sqrt()
-    assert float(error.abs().max()) < 4
+    assert float(error.abs().max()) < 5
     spread = MARGINAL.covariance_matrix.diagonal()
-    tolerance = 4 * (2 * torch.outer(spread, spread) / n).sqrt()
+    tolerance = 5 * (2 * torch.outer(spread, spread) / n).sqrt()
     assert bool(((x.T.cov() - MARGINAL.covariance_matrix).abs() < tolerance).all())
     # of the noise, what decodes to x is what the means upwards or downwards were made of
     z = (PRECISION * ((X - B) @ W / (W.T @ W).diagonal()) + C / PRIOR.diagonal()) / (PRECISION + 1 / PRIOR.diagonal())
@@ -235,7 +235,7 @@ def test_the_loss_is_the_negative_elbo_and_its_levels_add_up(cls, levels):
     losses = torch.stack([each["loss"] for each in scalars]).double()
     elbos = model.log_weights(x, 500).double().mean(1)
     stderr = math.hypot(losses.std().item() / math.sqrt(25), elbos.std().item() / math.sqrt(500))
-    assert abs((losses.mean() + elbos.mean()).item()) < 4 * stderr
+    assert abs((losses.mean() + elbos.mean()).item()) < 5 * stderr
     # kl_1 is that of the level next to the data, and `divergence` lists it last
     assert [part.shape[1] for part in model.divergence(x)] == [q.mean.shape[1] for q, _ in model.posterior(x)]
     assert [part.shape[1] for part in model.divergence(x)] == list(reversed(model.sizes))

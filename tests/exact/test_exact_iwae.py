@@ -9,6 +9,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal
 
 from genbench.model import Batch, DataSpec
+from genbench.selftest.base import standard_errors
 from genbench_vae.iwae import IWAE
 from genbench_vae.vae import VAE
 
@@ -79,7 +80,7 @@ def test_both_gradients_have_the_same_mean_and_the_doubly_reparameterised_less_n
         repeated(linear(IWAE, k=K, gradient=name)[0], draws) for name in ("plain", "doubly-reparameterised")
     )
     stderr = ((plain.var(0) + doubly.var(0)) / draws).sqrt()
-    assert bool(((plain.mean(0) - doubly.mean(0)).abs() < 4 * stderr + 1e-12).all())
+    assert bool(((plain.mean(0) - doubly.mean(0)).abs() < 5 * stderr + 1e-12).all())
     encoder = slice(0, 4 * 3 + 4)
     # the means are no zeros among which any two would be the same
     assert int((plain.mean(0)[encoder].abs() > 4 * stderr[encoder]).sum()) > 8
@@ -94,11 +95,11 @@ def test_one_sample_is_the_elbo_with_its_divergence_estimated():
     with torch.no_grad():
         one, closed = (torch.stack([model.loss(Batch(X), 1.0)["loss"] for _ in range(draws)]) for model in (iwae, vae))
     stderr = math.sqrt((float(one.var()) + float(closed.var())) / draws)
-    assert float(one.mean()) == pytest.approx(float(closed.mean()), abs=4 * stderr)
+    assert float(one.mean()) == pytest.approx(float(closed.mean()), abs=5 * stderr)
     assert float((one - closed).abs().max()) > 10 * stderr  # in the mean alone
     one, closed = repeated(iwae, draws), repeated(vae, draws)
     stderr = ((one.var(0) + closed.var(0)) / draws).sqrt()
-    assert bool(((one.mean(0) - closed.mean(0)).abs() < 4 * stderr + 1e-12).all())
+    assert bool(((one.mean(0) - closed.mean(0)).abs() < 5 * stderr + 1e-12).all())
 
 
 @torch.no_grad()
@@ -120,5 +121,7 @@ def test_bound_rises_with_k_to_the_likelihood():
     ratio = (model.log_weights(X, 100_000) - density.log_prob(X)).exp()
     miss = float(ratio.var(0).mean()) / (2 * k)
     parts = torch.stack([model.loss(Batch(X.repeat(5, 1)), 0.0)["loss"] for _ in range(20)])
-    assert float(parts.mean()) + log_p == pytest.approx(miss, abs=4 * float(parts.std()) / math.sqrt(20))
+    assert float(parts.mean()) + log_p == pytest.approx(
+        miss, abs=standard_errors(19) * float(parts.std()) / math.sqrt(20)
+    )
     assert miss < 0.01

@@ -89,7 +89,7 @@ def test_dequantisation_bounds_the_probability_of_levels_ever_more_tightly(tmp_p
 
     got = {k: likelihood(subject, dequantizations=k)["log_likelihood"] for k in (1, 4, 256)}
     # the data are fixed, so the draws' own error is what counts; that over data is larger
-    assert got[1].value == pytest.approx(single, abs=4 * got[1].stderr)
+    assert got[1].value == pytest.approx(single, abs=5 * got[1].stderr)
     assert single < exact - 0.05
     assert got[1].value < got[4].value < got[256].value
     assert got[256].value == pytest.approx(exact, abs=0.005)
@@ -154,11 +154,11 @@ def test_a_wrong_posterior_gives_ordered_bounds_with_the_known_gap(tmp_path):
     assert gap > 1
     values = {k: likelihood(subject, k=k) for k in (1, 4, 64, 2000)}
     for k, got in values.items():
-        assert got["elbo"].value == pytest.approx(exact - gap, abs=4 * draw_error / math.sqrt(k))
-        assert got["log_likelihood"].value < exact + 4 * draw_error / math.sqrt(k)
+        assert got["elbo"].value == pytest.approx(exact - gap, abs=5 * draw_error / math.sqrt(k))
+        assert got["log_likelihood"].value < exact + 5 * draw_error / math.sqrt(k)
     bounds = [got["log_likelihood"].value for got in values.values()]
     assert values[1]["elbo"].value == pytest.approx(bounds[0], abs=1e-12)
-    assert bounds[0] < bounds[1] < bounds[2] < exact + 4 * draw_error / 8
+    assert bounds[0] < bounds[1] < bounds[2] < exact + 5 * draw_error / 8
     assert bounds[3] == pytest.approx(exact, abs=0.01)
 
 
@@ -232,7 +232,7 @@ def test_fid_of_far_apart_normals_is_their_distance(identity, tmp_path):
     subject = normal_subject(Draws(torch.full((4,), 3.0), 2 * torch.eye(4)), tmp_path)
     fid, _ = FrechetDistance(FrechetDistance.Config()).measure(subject)
     # standard error of |m|^2: 2 |m| sqrt((1 + 4)/500); of the spreads, less
-    assert fid.value == pytest.approx(4 * 9 + 4, abs=4 * 2 * 6 * math.sqrt(5 / 500))
+    assert fid.value == pytest.approx(4 * 9 + 4, abs=5 * 2 * 6 * math.sqrt(5 / 500))
 
 
 def test_precision_and_recall_are_the_shares_inside_neighbourhoods(identity, tmp_path):

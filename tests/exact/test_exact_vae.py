@@ -76,13 +76,13 @@ def test_bounds_of_an_inexact_posterior():
 
     ratio = (log_w - log_p).exp()  # E[w] = p(x): the importance-weighted bound with K = 1 inside the logarithm
     stderr = ratio.std(0) / math.sqrt(k)
-    assert bool(((ratio.mean(0) - 1).abs() < 4 * stderr).all())
+    assert bool(((ratio.mean(0) - 1).abs() < 5 * stderr).all())
     assert bool((stderr < 0.02).all())
 
     q = MultivariateNormal((X - B) @ (0.9 * A).T, torch.diag(s**2))
     gap = kl_divergence(q, MultivariateNormal((X - B) @ A.T, S))  # log p - ELBO
     stderr = log_w.std(0) / math.sqrt(k)
-    assert bool(((log_w.mean(0) - (log_p - gap)).abs() < 4 * stderr).all())
+    assert bool(((log_w.mean(0) - (log_p - gap)).abs() < 5 * stderr).all())
     assert bool((gap > 20 * stderr).all())
 
     bounds = [log_w.view(-1, j, 3).logsumexp(1).sub(math.log(j)).mean(0) for j in (1, 4, 16, 64)]
@@ -104,7 +104,7 @@ def test_loss_is_the_negative_elbo_with_the_divergence_in_closed_form():
     losses = torch.stack([model.loss(Batch(x), 1.0)["loss"] for _ in range(500)])
     elbos = model.log_weights(x, 4000).mean(1)
     stderr = math.hypot(losses.std() / 500**0.5, elbos.std() / 4000**0.5)
-    assert float(losses.mean() + elbos.mean()) == pytest.approx(0, abs=4 * stderr)
+    assert float(losses.mean() + elbos.mean()) == pytest.approx(0, abs=5 * stderr)
 
 
 @torch.no_grad()
@@ -115,7 +115,7 @@ def test_divergence_in_closed_form_is_the_mean_over_draws():
     p = standard_like(q)
     z = q.rsample((50_000,))
     draws = (q.log_prob(z) - p.log_prob(z)).double()
-    assert bool(((draws.mean(0) - kl_divergence(q, p)).abs() < 4 * draws.std(0) / 50_000**0.5).all())
+    assert bool(((draws.mean(0) - kl_divergence(q, p)).abs() < 5 * draws.std(0) / 50_000**0.5).all())
     assert float(q.stddev[0, 2]) == pytest.approx(math.exp(MIN_LOG_STD))
 
 
@@ -173,9 +173,9 @@ def test_elbo_in_one_dimension_is_what_the_model_says():
         known = float(line(*answer.double()))
         draws = model.log_weights(x, 1)[0].double()
         stderr = float(draws.std()) / n**0.5
-        assert float(draws.mean()) == pytest.approx(known, abs=4 * stderr)
+        assert float(draws.mean()) == pytest.approx(known, abs=5 * stderr)
         # the loss has less noise than the weights, as its divergence has none
-        assert float(-model.loss(Batch(x), 1.0)["loss"]) == pytest.approx(known, abs=4 * stderr)
+        assert float(-model.loss(Batch(x), 1.0)["loss"]) == pytest.approx(known, abs=5 * stderr)
 
 
 @torch.no_grad()
@@ -211,4 +211,4 @@ def test_marginal_parameters_have_the_datas_mean_and_spread(kind, likelihood, st
     if kind != "binary":
         spread = std or x.std(0, unbiased=False)
         # a standard deviation is off by at most sqrt(kurtosis excess + 2)/(2 sqrt(n)) of itself: 1.02/sqrt(n) here
-        assert bool(((p.sample().std(0) / spread - 1).abs() < 4.5 * 1.02 / 4000**0.5).all())
+        assert bool(((p.sample().std(0) / spread - 1).abs() < 5 * 1.02 / 4000**0.5).all())

@@ -85,7 +85,7 @@ def test_loss_and_commitment_do_not_depend_on_the_batchs_size(codebook):
     assert float((once["loss"] - once["nll"] - once["rate"]).detach()) > 1
     torch.testing.assert_close(once, twice)
     for a, b in zip(*(torch.autograd.grad(scalars["loss"], learnt) for scalars in (once, twice)), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-4 * float(a.abs().max()))  # a sum rounds as its largest term
 
 
 def test_without_decay_the_vectors_are_centroids():

@@ -179,8 +179,8 @@ def test_what_decides_a_fidelity_score_is_in_its_protocol(metric, extractor):
 
 
 def test_the_bootstrap_of_fid_misses_what_the_jackknife_covers():
-    """Two normals in 16 dimensions whose means are 1 apart: FID is 1. Of 30 intervals of 95%, fewer than 25 hold it
-    with a probability of 0.3%."""
+    """Two normals in 16 dimensions whose means are 1 apart: FID is 1. Of 30 intervals of 95%, fewer than 21 hold it
+    once in a million times."""
     jackknife, bootstrap = 0, 0
     for _ in range(30):
         x, y = torch.randn(2, 200, 16, dtype=torch.float64)
@@ -189,7 +189,7 @@ def test_the_bootstrap_of_fid_misses_what_the_jackknife_covers():
         jackknife += low < 1 < high
         draws = [plug_in(x[torch.randint(200, (200,))], y[torch.randint(200, (200,))]) for _ in range(50)]
         bootstrap += np.quantile(draws, 0.025) < 1 < np.quantile(draws, 0.975)
-    assert jackknife >= 25
+    assert jackknife >= 21
     assert bootstrap <= 6
 
 

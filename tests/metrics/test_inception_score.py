@@ -25,7 +25,7 @@ def test_its_error_is_that_of_the_mean_of_independent_parts():
     found = [inception_score(torch.randn(200, 5, dtype=torch.float64), splits=10) for _ in range(200)]
     values, errors = torch.tensor(found, dtype=torch.float64).T
     # a standard deviation of 200 draws is known to 1/sqrt(400)
-    assert errors.square().mean().sqrt() == pytest.approx(values.std().item(), rel=4 / math.sqrt(400))
+    assert errors.square().mean().sqrt() == pytest.approx(values.std().item(), rel=5 / math.sqrt(400))
 
 
 class Noise(Sampler):

@@ -60,27 +60,28 @@ def test_the_null_error_is_the_spread_over_exchanged_labels(spread):
     shares = np.array([each.share for each in found])
     assert {round(each.null_stderr, 9) for each in found} == {round(found[0].null_stderr, 9)}
     # the standard deviation of 2,000 draws is known to 1/sqrt(4,000)
-    assert shares.std() == pytest.approx(found[0].null_stderr, rel=4 / math.sqrt(4000))
-    assert shares.mean() == pytest.approx(0.7, abs=4 * found[0].null_stderr / math.sqrt(2000))
+    assert shares.std() == pytest.approx(found[0].null_stderr, rel=5 / math.sqrt(4000))
+    assert shares.mean() == pytest.approx(0.7, abs=5 * found[0].null_stderr / math.sqrt(2000))
 
 
 def test_the_error_covers_the_share_of_copies():
-    """30% copies, the rest independent: the interval of 200 draws of everything holds 0.3 in at least 90%."""
+    """30% copies, the rest independent: the interval of 200 draws of everything holds 0.3 in 95%, to five standard
+    errors of that share."""
 
     def draw():
         train, held_out = normal(300, 3), normal(100, 3)
         found = memorised(torch.cat([train[:60], normal(140, 3)]), train, held_out)
         return abs(found.copies - 0.3) <= 1.96 * found.stderr / (1 - found.expected)
 
-    assert np.mean([draw() for _ in range(200)]) >= 0.9
+    assert np.mean([draw() for _ in range(200)]) >= 0.95 - 5 * math.sqrt(0.95 * 0.05 / 200)
 
 
 def test_independent_samples_are_seldom_flagged_whatever_their_quality():
     for scale in (0.1, 1.0, 5.0):
         found = [memorised(scale * normal(100, 3), normal(150, 3), normal(50, 3)) for _ in range(200)]
         z = np.array([each.z for each in found])
-        assert abs(z.mean()) < 4 * z.std() / math.sqrt(200)
-        assert z.std() == pytest.approx(1, rel=4 / math.sqrt(400))
+        assert abs(z.mean()) < 5 * z.std() / math.sqrt(200)
+        assert z.std() == pytest.approx(1, rel=5 / math.sqrt(400))
         assert sum(bool(each.flags) for each in found) <= 4
 
 
@@ -119,7 +120,7 @@ class HalfCopied(Sampler):
 )
 def test_the_reference_rows_calibrate_it(digits, row, value, flagged):
     (found,) = Memorisation(Memorisation.Config()).measure(digits(row))
-    assert found.value == pytest.approx(value, abs=3 * found.stderr)
+    assert found.value == pytest.approx(value, abs=5 * found.stderr)
     assert found.flags == ((FLAG,) if flagged else ())
     assert found.settings["expected"] == pytest.approx(1078 / (1078 + 359))
     assert (found.settings["n_train"], found.settings["n_validation"], found.settings["n"]) == (1078, 359, 360)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -81,7 +83,7 @@ def test_codes_that_are_the_factors_flip_one_and_keep_the_rest(make_subject, by_
     ]
     assert flip.settings["n_train"] == 900
     # every point of a turn for the place, and two thirds of those for the length, but for the draw
-    assert flip.settings["n"] == pytest.approx(250, abs=25)
+    assert flip.settings["n"] == pytest.approx(250, abs=5 * math.sqrt(150 * 2 / 3 * 1 / 3))
     assert flip.interval == wilson(1.0, flip.settings["n"])
     assert (flip.settings["flip_before"], flip.settings["recognised"]) == (0.0, 1.0)
     assert flip.settings["classifier_accuracy"] == {"place": 1.0, "length": 1.0}

@@ -46,10 +46,11 @@ def test_uniform_codes_cost_their_bits_and_leave_a_uniform_error(bits):
     cells = quantiser.cells(test)
     rates = quantiser.bits(cells)
     # almost uniform: the outermost cells begin a thousandth of the mass further in, and counts are finite
-    assert rates.mean() == pytest.approx(2 * bits, abs=0.01 + 4 * rates.std() / math.sqrt(len(rates)))
+    assert rates.mean() == pytest.approx(2 * bits, abs=0.01 + 5 * rates.std() / math.sqrt(len(rates)))
     step = 8 * 0.998 / 2**bits
     error = (quantiser.centroids(cells) - test) ** 2
-    assert error.mean() == pytest.approx(step**2 / 12, rel=0.03)
+    # the squares of 10,000 uniform numbers have a mean that is known to sqrt(4/5/10,000) of itself
+    assert error.mean() == pytest.approx(step**2 / 12, rel=5 * math.sqrt(4 / 5 / 10_000))
 
 
 def test_the_rate_is_the_cross_entropy_under_smoothed_counts():
@@ -99,9 +100,11 @@ def test_uniform_data_needs_the_bits_that_bring_the_error_down(make_subject, by_
     assert (mse.kind, mse.better) == ("exact", "neither")
     assert (bits.flags, mse.flags) == ((), ())
     assert bits.settings["bits_per_code_dim"] == 2  # 1/16 of the error; one bit would leave 1/4
-    assert bits.settings["unquantised_mse"] == pytest.approx(1 / 24, rel=0.05)
-    assert bits.value == pytest.approx(4, abs=0.01 + 4 * bits.stderr)
-    assert mse.value == pytest.approx((1 + 1 / 16) / 24, rel=0.05)
+    # the squares of 2000 numbers have a mean that is known to sqrt(4/5/2000) of itself
+    known_to = math.sqrt(4 / 5 / 2000)
+    assert bits.settings["unquantised_mse"] == pytest.approx(1 / 24, rel=5 * known_to)
+    assert bits.value == pytest.approx(4, abs=0.01 + 5 * bits.stderr)
+    assert mse.value == pytest.approx((1 + 1 / 16) / 24, rel=5 * known_to)
     assert mse.value <= 1.1 * mse.settings["unquantised_mse"]
     assert bits.interval[0] < bits.value < bits.interval[1]
     assert mse.interval[0] < mse.value < mse.interval[1]

@@ -21,9 +21,9 @@ def test_gaussian_noise_has_its_standard_deviation_and_may_leave_the_range():
     x = grey()
     noise = (corrupt(x, "gaussian", 0.4, generator()) - x).double()
     # a standard deviation of n draws is known to 1/sqrt(2n), a mean to 1/sqrt(n), of the standard deviation
-    assert float(noise.std()) == pytest.approx(0.4, abs=4 * 0.4 / math.sqrt(4 * N))
-    assert float(noise.mean()) == pytest.approx(0, abs=4 * 0.4 / math.sqrt(2 * N))
-    assert abs(float(torch.corrcoef(noise.T)[0, 1])) < 4 / math.sqrt(N)
+    assert float(noise.std()) == pytest.approx(0.4, abs=5 * 0.4 / math.sqrt(4 * N))
+    assert float(noise.mean()) == pytest.approx(0, abs=5 * 0.4 / math.sqrt(2 * N))
+    assert abs(float(torch.corrcoef(noise.T)[0, 1])) < 5 / math.sqrt(N)
     assert float((x + noise).min()) < 0
     assert float((x + noise).max()) > 1
 
@@ -33,9 +33,9 @@ def test_masking_sets_dimensions_to_0_and_leaves_the_others_alone():
     noisy = corrupt(x, "masking", 0.3, generator())
     hit = noisy == 0
     assert torch.equal(noisy[~hit], x[~hit])
-    assert float(hit.double().mean()) == pytest.approx(0.3, abs=4 * math.sqrt(0.3 * 0.7 / (2 * N)))
+    assert float(hit.double().mean()) == pytest.approx(0.3, abs=5 * math.sqrt(0.3 * 0.7 / (2 * N)))
     both = float(hit.all(1).double().mean())
-    assert both == pytest.approx(0.09, abs=4 * math.sqrt(0.09 * 0.91 / N))
+    assert both == pytest.approx(0.09, abs=5 * math.sqrt(0.09 * 0.91 / N))
 
 
 def test_salt_and_pepper_share_their_rate():
@@ -44,7 +44,7 @@ def test_salt_and_pepper_share_their_rate():
     salt, pepper = noisy == 1, noisy == 0
     assert torch.equal(noisy[~(salt | pepper)], x[~(salt | pepper)])
     for hit in (salt, pepper):
-        assert float(hit.double().mean()) == pytest.approx(0.15, abs=4 * math.sqrt(0.15 * 0.85 / (2 * N)))
+        assert float(hit.double().mean()) == pytest.approx(0.15, abs=5 * math.sqrt(0.15 * 0.85 / (2 * N)))
 
 
 @pytest.mark.parametrize("corruption", ["gaussian", "masking", "salt-and-pepper"])

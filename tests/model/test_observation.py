@@ -185,7 +185,7 @@ def test_samples_follow_the_distribution_that_is_scored(data, likelihood, std):
         assert {tuple(point) for point in x.mul(data.levels - 1).round().int().tolist()} <= set(
             itertools.product(range(data.levels), repeat=data.dims)
         )
-    assert float(log_p.mean()) == pytest.approx(known, abs=4 * float(log_p.std()) / math.sqrt(n))
+    assert float(log_p.mean()) == pytest.approx(known, abs=5 * float(log_p.std()) / math.sqrt(n))
 
 
 def test_half_precision_is_taken_to_single():

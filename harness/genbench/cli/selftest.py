@@ -28,7 +28,7 @@ SIGNS = {"equal": "", "at_most": "≤ ", "at_least": "≥ "}
 def command(names: tuple[str, ...], plugins: tuple[str, ...], as_json: bool) -> int:
     """Prove what the estimators say where the answer is known: closed forms, enumerations, quadratures.
 
-    NAMES are self-tests; without any, all are carried out. An estimate is to be within 4 standard errors (s.e.) of the
+    NAMES are self-tests; without any, all are carried out. An estimate is to be within 5 standard errors (s.e.) of the
     known answer, or within a tolerance (tol.) where nothing is random. Seeds are fixed: the same machine says the same
     again.
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from genbench.metrics.dci import dci
+from genbench.metrics.dci import PARTS, dci
 from genbench.metrics.gaps import Points, Score, gaps
+from genbench.metrics.resampling import GROUPS
 from genbench.selftest.base import Check
 
 TRAIN, TEST = 3000, 2000
@@ -34,7 +35,7 @@ def disentanglement() -> Iterator[Check]:
     for name in ("MIG", "SAP", "DCI disentanglement", "DCI completeness"):
         yield Check.of_mean(f"random codes: {name}", 0.0, [scores[name].value for scores in draws])
     # predictions from noise are a little worse than the best guess, by less than a draw's error
-    yield _within("random codes: DCI informativeness", 0.0, draws[0]["DCI informativeness"])
+    yield _within("random codes: DCI informativeness", 0.0, draws[0]["DCI informativeness"], PARTS)
 
     found = _scores(lambda factors: factors[:, [0, 0, 1]], (2, 2), [False, False])
     yield _within("duplicated code: MIG", 1 / 2, found["MIG"])
@@ -42,7 +43,7 @@ def disentanglement() -> Iterator[Check]:
     yield Check("duplicated code: DCI disentanglement", 1.0, found["DCI disentanglement"].value, tolerance=FORESTS)
     # trees use either code for half of what they learn
     halved = (1 - math.log(2) / math.log(3) + 1) / 2
-    yield _within("duplicated code: DCI completeness", halved, found["DCI completeness"])
+    yield _within("duplicated code: DCI completeness", halved, found["DCI completeness"], PARTS)
 
 
 def _scores(code: Callable[[Tensor], Tensor], counts: Sequence[int], categorical: Sequence[bool]) -> dict[str, Score]:
@@ -64,5 +65,6 @@ def _scores(code: Callable[[Tensor], Tensor], counts: Sequence[int], categorical
     }
 
 
-def _within(estimator: str, known: float, score: Score) -> Check:
-    return Check(estimator, known, score.value, stderr=score.stderr)
+def _within(estimator: str, known: float, score: Score, parts: int = GROUPS) -> Check:
+    """A score whose standard error is that of a jackknife of so many parts."""
+    return Check(estimator, known, score.value, stderr=score.stderr, degrees=parts - 1)

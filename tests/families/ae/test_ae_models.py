@@ -255,9 +255,9 @@ def test_finish_makes_samples_of_pca_have_the_datas_moments():
     model.finish(Batch(x))
     n = 20_000
     drawn, mean, covariance = model.sample(n), x.mean(0), torch.cov(x.T, correction=0)
-    assert bool(((drawn.mean(0) - mean).abs() < 4 * (covariance.diagonal() / n).sqrt()).all())
+    assert bool(((drawn.mean(0) - mean).abs() < 5 * (covariance.diagonal() / n).sqrt()).all())
     stderr = ((torch.outer(covariance.diagonal(), covariance.diagonal()) + covariance.square()) / n).sqrt()
-    assert bool(((torch.cov(drawn.T) - covariance).abs() < 4.5 * stderr).all())
+    assert bool(((torch.cov(drawn.T) - covariance).abs() < 5 * stderr).all())
 
 
 def test_finish_is_the_same_for_the_same_weights_and_changes_only_the_density(digits):

@@ -101,9 +101,9 @@ def test_samples_have_the_moments_of_the_density(kind):
     mean = weights @ means
     covariance = torch.einsum("k,ki,kj->ij", weights, means - mean, means - mean)
     covariance += inner.double() if kind == "kernel" else torch.einsum("k,kij->ij", weights, inner.double())
-    assert bool(((drawn.mean(0) - mean).abs() < 4 * (covariance.diagonal() / n).sqrt()).all())
+    assert bool(((drawn.mean(0) - mean).abs() < 5 * (covariance.diagonal() / n).sqrt()).all())
     products = torch.einsum("ni,nj->nij", drawn - mean, drawn - mean)
-    assert bool(((products.mean(0) - covariance).abs() < 4.5 * products.std(0) / math.sqrt(n)).all())
+    assert bool(((products.mean(0) - covariance).abs() < 5 * products.std(0) / math.sqrt(n)).all())
 
 
 def test_samples_of_a_kernel_density_come_in_any_shape():

@@ -50,7 +50,8 @@ def test_setup_takes_mean_and_spread_from_the_data():
     x = torch.randn(1000, 3) * 2 + torch.tensor([1.0, 2.0, 3.0])
     model.setup(Batch(x))
     torch.testing.assert_close(model.mean, x.mean(0))
-    assert float(model.log_noise.exp().detach()) == pytest.approx(2, rel=0.05)
+    # a standard deviation of 3000 numbers is known to 1/sqrt(6000) of itself
+    assert float(model.log_noise.exp().detach()) == pytest.approx(2, rel=5 / 6000**0.5)
 
 
 @torch.no_grad()
@@ -63,7 +64,7 @@ def test_dequantised_data_is_drawn_anew_and_encoded_at_the_centres_of_bins(data)
     means = torch.stack([model.posterior(x)[0][0].mean for _ in range(3000)])
     assert float(means.std(0).min()) > 0
     error = (means.mean((0, 1)) - model.encode(x)[0]).abs()
-    assert bool((error < 4 * means.flatten(0, 1).std(0) / 15_000**0.5).all())
+    assert bool((error < 5 * means.flatten(0, 1).std(0) / 15_000**0.5).all())
     weights = model.log_weights(x, 4)
     assert len(weights.unique()) == 20
     assert torch.equal(model.encode(x), model.encode(x))
