@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -79,13 +82,24 @@ def main(arguments: list[str] | None = None) -> None:
     What can't be printed is dropped. Where somebody then lacks something, as on a full disk, the exit code of a command
     that has none of its own is 1.
     """
-    with safe_output() as output:
+    with safe_output() as output, _warnings_on_one_line():
         code = _code(arguments)
         if output is not None:
             output.flush()
             if code is None and output.lost is not None:
                 code = complain(f"can't write to standard output: {output.lost}", 1)
     sys.exit(code or 0)
+
+
+@contextmanager
+def _warnings_on_one_line() -> Iterator[None]:
+    """Print warnings as what they are to a user, without the line of code that gave them."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"genbench: warning: {_one_line(str(message))}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _code(arguments: list[str] | None) -> int | None:
@@ -103,7 +117,11 @@ def _code(arguments: list[str] | None) -> int | None:
 
 def complain(message: str, code: int) -> int:
     """Print an error on one line of standard error; returns the exit code."""
+    click.echo(f"genbench: {_one_line(message)}", err=True)
+    return code
+
+
+def _one_line(text: str) -> str:
     from genbench.report.protocols import one_line  # late: `--help` needs none of it
 
-    click.echo(f"genbench: {one_line(message)}", err=True)
-    return code
+    return one_line(text)
