@@ -48,7 +48,7 @@ class Folder(DatasetSource):
     def load(self) -> Dataset:
         root = Path(os.path.expanduser(self.config.path))  # noqa: PTH111  # the `~` of an unknown user stays
         if not root.is_dir():
-            raise UsageError(f"path={printable(root)} is no folder")
+            raise UsageError(f"folder: path={printable(root)} is no folder")
         found = find_files(root, SUFFIXES)
         if len(found.files) < MIN_IMAGES:
             holds = f"{len(found.files)} images" if found.files else "no images"

@@ -114,7 +114,7 @@ def test_odd_datasets_are_named_and_the_others_go_on(plugin: str, tmp_path: Path
     ("data", "code", "message"),
     [
         ("floats,noconfig", 1, "dataset 'floats': train is float64 from 0."),
-        ("folder[path=/nowhere]", 2, "dataset 'folder[path=/nowhere]': path=/nowhere is no folder"),
+        ("folder[path=/nowhere]", 2, "folder: path=/nowhere is no folder"),
     ],
 )
 def test_without_a_dataset_nothing_is_run(

@@ -225,6 +225,6 @@ def test_a_folder_in_which_nothing_can_be_read_says_so(tmp_path, capsys):
     (folder / RECORD).write_text("{")
     assert genbench("plan", "--retry", "failed", "-o", tmp_path, "--json") == 0
     shown = capsys.readouterr()
-    assert json.loads(shown.out) == {"runs": [], "not_applicable": []}
+    assert json.loads(shown.out) == {"runs": [], "not_applicable": [], "left_out": [], "found": {}}
     assert "no JSON document" in shown.err
     assert "nothing to redo" in shown.err

@@ -31,9 +31,11 @@ def load(name: str, cls: type[DatasetSource], config: Options, view: ViewOptions
         dataset: Any = source.load()
         if not isinstance(dataset, Dataset):
             raise GenbenchError(f"load returns a {type(dataset).__name__}; it should return a genbench.data.Dataset")
+    except UsageError as error:
+        named = str(error).startswith(f"{name.partition('[')[0]}: ")
+        raise UsageError(str(error) if named else f"dataset '{name}': {error}") from error
     except GenbenchError as error:
-        kind = UsageError if isinstance(error, UsageError) else GenbenchError
-        raise kind(f"dataset '{name}': {error}") from error
+        raise GenbenchError(f"dataset '{name}': {error}") from error
     except (Exception, SystemExit) as error:
         raise GenbenchError(f"dataset '{name}': {in_words(error, cls)}") from error
     return apply_view(dataset, view)
