@@ -81,7 +81,7 @@ def test_the_first_step_of_a_run_loads_no_module(tmp_path):
 
 
 def test_the_stand_in_notes_a_training_step_before_a_fork(noted):
-    """The others of this module assert that nothing is noted: that something would be is this one's."""
+    """The tests below assert that no fork is noted; here one is, as it was when the fork server took a step."""
     initialised, forked = noted(sys.executable, "-c", A_STEP_BEFORE_A_FORK)
     assert initialised
     assert len(forked) == 1

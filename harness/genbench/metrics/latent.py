@@ -113,7 +113,7 @@ class Separation(Metric):
             data = Ranks(_flat(test.x)[: self.config.n_rank])
             ours = self._scores(codes, y, data)
             pcas = self._scores(pca_codes, y, data)
-            planes = {"code_2d": _plane(codes.test), "pca_2d": _plane(components.test[:, :2])}
+            code_2d, pca_2d = _plane(codes.test), _plane(components.test[:, :2])
         settings = {
             "dimension": dimension,
             "pca_dimension": pca_codes.test.shape[1],
@@ -127,7 +127,8 @@ class Separation(Metric):
         subject.folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(
             subject.folder / "codes.npz",
-            **planes,
+            code_2d=code_2d,
+            pca_2d=pca_2d,
             y=y.test,
             **ours.summary(""),
             **pcas.summary("pca_"),

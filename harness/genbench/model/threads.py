@@ -1,4 +1,4 @@
-"""On how many cores does numpy or scikit-learn compute?"""
+"""A bound on the threads of numpy, scipy and scikit-learn."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
 
 
 def use_tf32(use: bool) -> None:
-    """Whether a GPU's tensor cores may round the factors of products and convolutions to 10 bits."""
+    """Let a GPU's tensor cores round the factors of products and convolutions to 10 bits, or forbid it."""
     torch.set_float32_matmul_precision("high" if use else "highest")
     torch.backends.cudnn.allow_tf32 = use
 
@@ -110,7 +110,7 @@ def warm_up(compilation: Compiled, device: torch.device, step: Callable[[float],
 
 
 def _recompiles(step: Callable[[float], object], progress: float) -> bool:
-    """Whether the step would have to be compiled for this progress; it is broken off then."""
+    """Try a step at this progress, and return true if it was broken off because it would have been compiled for it."""
     with torch.compiler.set_stance("fail_on_recompile"):
         try:
             step(progress)
