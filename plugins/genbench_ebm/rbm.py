@@ -23,8 +23,6 @@ from genbench.model import (
 
 #: Pixel frequencies are kept this far from 0 and 1, so that their logits are finite.
 MARGIN = 0.01
-#: The mean of the parameters weighs an update by about this power of its number.
-LATENESS = 3
 
 
 class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
@@ -37,8 +35,8 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
     chains can follow the model.
 
     Chains between modes that are far apart mix slowly, and then the parameters swing around those of the largest
-    likelihood. The model is therefore the mean of the parameters over all updates so far, in which update n weighs
-    n(n + 1)(n + 2) (Shamir & Zhang 2013, section 4, with eta = 3; Swersky et al. 2010 average those of RBMs).
+    likelihood. The model is therefore the mean of the parameters over all updates so far, each weighted by the number
+    of its update (Shamir & Zhang 2013, section 4, with eta = 1; Swersky et al. 2010 average those of RBMs).
 
     There is no validation objective: the normaliser Z is unknown, and neither reconstruction error nor
     pseudo-likelihood follows the likelihood.
@@ -107,7 +105,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
             data_hidden.mean(0) - model_hidden.mean(0),
         ]
         self.updates += 1
-        share = (LATENESS + 1.0) / (self.updates + LATENESS)
+        share = 2.0 / (self.updates + 1.0)  # the last of 1 + 2 + … + n
         rate = self.config.learning_rate * (1.0 - progress) ** 2
         for mean, moving, velocity, gradient in zip(parameters, self._moving, self._velocity, gradients, strict=True):
             velocity.mul_(self.config.momentum).add_(gradient, alpha=rate)
