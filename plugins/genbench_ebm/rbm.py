@@ -36,7 +36,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
 
     Chains between modes that are far apart mix slowly, and then the parameters swing around those of the largest
     likelihood. The model is therefore the mean of the parameters over all updates so far, each weighted by the number
-    of its update (Shamir & Zhang 2013, section 4; Swersky et al. 2010 average those of RBMs).
+    of its update (Shamir & Zhang 2013, section 4, with eta = 1; Swersky et al. 2010 average those of RBMs).
 
     There is no validation objective: the normaliser Z is unknown, and neither reconstruction error nor
     pseudo-likelihood follows the likelihood.
@@ -50,7 +50,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
 
         batch_size: int = Field(100, ge=1, description="data points per update")
         hidden: int = Field(256, ge=1, description="hidden units")
-        learning_rate: float = Field(0.05, gt=0, description="step size at the start; it falls to zero as a square")
+        learning_rate: float = Field(0.1, gt=0, description="step size at the start; it falls to zero as a square")
         momentum: float = Field(0.5, ge=0, lt=1, description="share of the last step that is taken again")
         weight_decay: float = Field(1e-4, ge=0, description="pull of the weights W to zero")
         gibbs_steps: int = Field(1, ge=1, description="steps of block Gibbs sampling per update")
@@ -105,7 +105,7 @@ class RBM(Model, Sampler, Encoder, Reconstructor, Unnormalized):
             data_hidden.mean(0) - model_hidden.mean(0),
         ]
         self.updates += 1
-        share = 2.0 / (self.updates + 1.0)  # the last of n numbers has 2/(n + 1) of their sum
+        share = 2.0 / (self.updates + 1.0)  # the last of 1 + 2 + … + n
         rate = self.config.learning_rate * (1.0 - progress) ** 2
         for mean, moving, velocity, gradient in zip(parameters, self._moving, self._velocity, gradients, strict=True):
             velocity.mul_(self.config.momentum).add_(gradient, alpha=rate)

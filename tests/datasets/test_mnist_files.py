@@ -234,6 +234,7 @@ def test_fashion_mnist_is_read_as_mnist_is(
     assert fashion.fingerprint == source(tmp_path).load().fingerprint
 
 
+@pytest.mark.fixed_seed
 @pytest.mark.mnist
 def test_the_real_mnist_is_what_torchvision_reads() -> None:
     dataset = source(cache_folder()).load()

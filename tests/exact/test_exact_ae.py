@@ -70,7 +70,7 @@ def minimised(data, x, latent_dim):
     model.setup(Batch(x[:100]))
     optimizer = torch.optim.LBFGS(
         model.parameters(),
-        max_iter=2000,
+        max_iter=1500,
         history_size=30,
         tolerance_grad=1e-7 * SCALE,
         tolerance_change=0.0,

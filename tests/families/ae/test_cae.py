@@ -61,7 +61,7 @@ def test_every_network_is_trained_on_every_kind_of_data(spec, options):
         assert model.sample(3).shape == (3, *spec.shape)
     assert not loss.requires_grad
     if model.config.code == "sigmoid":
-        assert 0 < float(codes.min()) <= float(codes.max()) < 1
+        assert 0 <= float(codes.min()) < float(codes.max()) <= 1
 
 
 def test_the_penalty_shrinks_the_jacobian_of_the_code():
