@@ -68,7 +68,7 @@ def test_a_failure_of_which_nothing_is_known(record):
             Amount(seconds=1, flops=2.5e13, memory_bytes=2**30),
             "1.0 of 60 s, 2.5e+13 of 1e+14 flop, 1,024 of 4,096 MiB",
         ),
-        (Amount(steps=1, memory_bytes=2**30), Amount(steps=10**400), f"{10**400:,} of 1 steps, ? of 1,024 MiB"),
+        (Amount(steps=1, memory_bytes=2**30), Amount(steps=10**18), f"{10**18:,} of 1 steps, ? of 1,024 MiB"),
         (Amount(), Amount(steps=3), ""),
     ],
 )

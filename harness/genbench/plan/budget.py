@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, fields
 
@@ -24,6 +23,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "mib": ("memory_bytes", 2**20),
     "gib": ("memory_bytes", 2**30),
 }
+#: Amounts are below this, and whole ones below that, as records can hold them.
+MOST, MOST_WHOLE = 1e100, 2**63
 _AMOUNT = re.compile(r"([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]+)")
 
 
@@ -62,13 +63,14 @@ class Budget:
                 amount = float(match[1]) * factor
             except ValueError:
                 raise UsageError(f"malformed budget '{part.strip()}': '{match[1]}' is not a number") from None
-            if not 0 < amount < math.inf:
-                raise UsageError(f"malformed budget '{part.strip()}': it must be above zero and finite")
+            whole = name in ("steps", "memory_bytes")
+            if not 0 < amount < (MOST_WHOLE if whole else MOST):
+                raise UsageError(f"malformed budget '{part.strip()}': it must be above zero, finite and of sane size")
             if name in limits:
                 raise UsageError(f"malformed budget '{text}': it limits {name} twice")
-            if name in ("steps", "memory_bytes") and amount != int(amount):
+            if whole and amount != int(amount):
                 raise UsageError(f"malformed budget '{part.strip()}': it must be a whole number")
-            limits[name] = int(amount) if name in ("steps", "memory_bytes") else amount
+            limits[name] = int(amount) if whole else amount
         if set(limits) <= {"memory_bytes"}:
             raise UsageError(f"budget '{text}' never ends: add a limit on time, steps, epochs or flops")
         return cls(**limits)  # type: ignore[arg-type]  # the numbers above are ints where the fields are
