@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from genbench.cli import COMMANDS, main
+from genbench.cli.common import print_list
 
 
 def genbench(*arguments):
@@ -168,6 +169,121 @@ def test_a_plan_prints_the_matrix_and_runs_nothing(tmp_path, capsys):
     assert labels == [("pca", 0, False), ("pca", 1, False), ("ppca", 0, False), ("ppca", 1, False)]
     assert all(run["expected_seconds"] > 2 for run in plan["runs"])
     assert not out.exists()
+
+
+def test_a_plan_estimates_time_from_the_records_and_reads_no_more_than_it_needs(finished, capsys, monkeypatch):
+    options = ["--metrics", "likelihood,reconstruction", "-o", str(finished)]
+    assert genbench("plan", "-m", "pca,vae", "-b", "50steps", "--json", *options) == 0
+    plan = json.loads(capsys.readouterr().out)
+    expected = {run["label"]: run["expected_seconds"] for run in plan["runs"]}
+    assert 0 < expected["pca"] == plan["expected_seconds"]
+    assert expected["vae"] is None
+    assert genbench("plan", "-m", "pca,vae", "-b", "50steps", *options) == 0
+    assert "and 1 run of unknown duration: no record tells their speed" in capsys.readouterr().out
+    monkeypatch.setattr("genbench.results.store.Store.read_all", lambda *_, **__: pytest.fail("read all records"))
+    assert genbench("plan", "-m", "pca", "-b", "5steps", *options) == 0
+
+
+PLUGIN = """
+import os, time, torch, genbench
+from genbench.model import Model, Reconstructor
+
+GENBENCH_API = 1
+
+
+@genbench.hookimpl
+def genbench_models():
+    for name in ("Fine", "Odd", "Exits", "NoConfig", "NotOne", "Nowhere"):
+        yield genbench.ModelEntry(name.lower(), f"odd_models:{name}", family="odd", summary="a\\nmodel")
+    yield genbench.ModelEntry("pca", "odd_models:Fine", family="odd", summary="a rival")
+
+
+class Fine(Model, Reconstructor):
+    def update(self, batch, progress):
+        self.done = True
+        return {"loss": torch.zeros(())}
+
+    def reconstruct(self, x):
+        return x * HELP
+
+
+class Odd(Fine):
+    @classmethod
+    def check_data(cls, data):
+        raise ValueError("boom")
+
+
+class Exits(Fine):
+    def __init__(self, data, config):
+        os._exit(3)
+
+
+class NoConfig(Fine):
+    Config = dict
+
+
+class NotOne:
+    pass
+"""
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A plugin file with models of every kind of oddity, that imports a helper beside it."""
+    (tmp_path / "helper.py").write_text("HELP = 0.5\n")
+    path = tmp_path / "odd_models.py"
+    path.write_text(f"from helper import HELP\n{PLUGIN}")
+    return path
+
+
+def test_models_that_cant_be_had_are_a_line_where_they_are_asked_for(odd, tmp_path, capsys):
+    for name, reason in {
+        "noconfig": "its Config is no subclass of genbench.model.base.ModelConfig",
+        "notone": "is no subclass of genbench.model.base.Model",
+        "nowhere": "has no attribute 'Nowhere'",
+        "pca": "is claimed by ae (genbench ",
+    }.items():
+        arguments = ["-p", str(odd), "-m", f"fine,{name}", "-b", "1steps", "-o", str(tmp_path / "out")]
+        assert genbench("run", *arguments) == 2
+        shown = capsys.readouterr()
+        assert shown.err.startswith(f"genbench: model '{name}'")
+        assert reason in shown.err
+        assert (shown.out, shown.err.count("\n")) == ("", 1)
+
+
+def test_what_a_model_does_while_planning_is_left_to_its_run(odd, tmp_path, capsys):
+    arguments = ["-p", str(odd), "-b", "1steps", "--metrics", "reconstruction", "-o", str(tmp_path / "out")]
+    assert genbench("run", "-m", "odd,exits,fine,odd_models:pca", *arguments) == 3
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("out/runs/*/record.json")]
+    ends = {record["spec"]["label"]: record["status"] for record in records}
+    assert ends == {"odd": "failed", "exits": "killed", "fine": "ok", "odd_models:pca": "ok"}
+    assert [record["error"]["message"] for record in records if record["spec"]["label"] == "odd"] == ["boom"]
+    capsys.readouterr()
+    (tmp_path / "helper.py").write_text("HELP = 0.25\n")
+    assert genbench("plan", "-m", "fine", *arguments) == 0
+    assert "run: new: odd_models.py has changed since run" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_list_has_both_sides_of_a_name_claimed_twice_in_lines_that_can_be_read(odd, capsys):
+    assert genbench("models", "-p", str(odd)) == 0
+    rows = [line.split("   ")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    assert {"ae:pca", "odd_models:pca", "fine"} <= set(rows)
+    assert genbench("models", "-p", str(odd), "--json") == 0
+    listed = {entry["ask_for"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert listed["odd_models:pca"]["name"] == listed["ae:pca"]["name"] == "pca"
+    assert listed["fine"]["summary"] == "a model"
+
+
+def test_long_lists_are_columns_too(capsys):
+    print_list("many", ["name", "about"], [["a" * 60, "x\ny"], *[["b", "z"]] * 600])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:3] == ["many", f"{'name':60}   about", f"{'a' * 60}   x y"]
+    assert shown[3:] == [f"{'b':60}   z"] * 600
+
+
+def test_python_m_genbench_is_genbench():
+    done = subprocess.run([sys.executable, "-m", "genbench", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "genbench")
 
 
 def test_a_plan_says_what_would_be_reused_and_why(finished, capsys):

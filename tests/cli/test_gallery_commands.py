@@ -148,6 +148,23 @@ def test_samples_follow_the_seed(made, options, tmp_path):
     assert content[0] != content[2]
 
 
+def test_a_picture_without_a_name_is_named_after_the_run_and_never_overwrites(
+    made, options, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (8, 8)).save("a.png")
+    keys = {record.spec.label: record.key[:8] for record in Store(made[0]).read_all()[0]}
+    (tmp_path / f"samples-chance-{keys['chance']}.png").write_text("mine")
+    assert genbench("sample", "chance", "--n", 4, *options) == 0
+    assert genbench("reconstruct", PCA, "a.png", *options) == 0
+    first, _, second = capsys.readouterr().out.splitlines()
+    assert (first, second) == (f"samples-chance-{keys['chance']}-2.png", f"reconstructions-pca-{keys[PCA]}.png")
+    assert (tmp_path / f"samples-chance-{keys['chance']}.png").read_text() == "mine"
+    for path in (first, second):
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+
+
 def test_reconstructions_of_files(made, options, tmp_path, capsys):
     Image.new("RGB", (30, 20), "white").save(tmp_path / "a.png")
     Image.new("L", (8, 8)).save(tmp_path / "b.png")
@@ -173,7 +190,6 @@ def test_reconstructions_of_files(made, options, tmp_path, capsys):
         (["sample", "chance", "--out", "x.png", "--label", "1"], 2, "Chance does not sample by label"),
         (["sample", "chance", "--out", "x.nonsense"], 1, "can't write x.nonsense: "),
         (["sample", "chance", "--out", "absent/x.png"], 1, "can't write absent/x.png: No such file"),
-        (["sample", "chance"], 2, "Missing option '--out'"),
         (["sample", "chance", "--out", "x.png", "--n", "0"], 2, "Invalid value for '--n'"),
         (["reconstruct", "chance", "FILE", "--out", "x.png"], 2, "chance does not reconstruct"),
         (["reconstruct", PCA, "FILE", "--out", "x.png"], 1, "FILE can't be read as an image"),

@@ -99,7 +99,7 @@ def spoilt(spec, **changes):
         ({"metrics": {"gone": {}}}, "unknown metric 'gone'"),
         ({"metrics": {"fid": {"n": 1, "gone": 2}}}, "metric 'fid': unknown option 'gone'"),
         ({"budget": "5x"}, "malformed budget '5x'"),
-        ({"seed": -1}, "its record: seeds: seeds must be distinct numbers from 0 on"),
+        ({"seed": -1}, "its record: seeds: seeds must be distinct numbers from 0 to"),
         ({"precision": "fp8"}, "its record: precision: "),
         ({"device": "tpu"}, "its record: device: "),
         ({"device": "cuda:9999"}, "no device cuda"),
@@ -225,6 +225,7 @@ def test_a_folder_in_which_nothing_can_be_read_says_so(tmp_path, capsys):
     (folder / RECORD).write_text("{")
     assert genbench("plan", "--retry", "failed", "-o", tmp_path, "--json") == 0
     shown = capsys.readouterr()
-    assert json.loads(shown.out) == {"runs": [], "not_applicable": [], "left_out": [], "found": {}}
+    empty = {"runs": [], "not_applicable": [], "left_out": [], "found": {}, "expected_seconds": 0}
+    assert json.loads(shown.out) == empty
     assert "no JSON document" in shown.err
     assert "nothing to redo" in shown.err

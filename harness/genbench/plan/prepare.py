@@ -16,7 +16,7 @@ from genbench.data.loading import in_words, load
 from genbench.data.views import ViewOptions
 from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.metrics.base import Metric
-from genbench.model import CAPABILITIES, Model, Sampler
+from genbench.model import CAPABILITIES, Model, ModelConfig, Sampler
 from genbench.options import Options
 from genbench.plan.environment import hardware, resolve_device, versions
 from genbench.plan.exchange import MissingDataset, Prepared, PreparedDataset, PreparedModel, Wanted
@@ -39,10 +39,10 @@ def prepare(wanted: Wanted) -> Prepared:
     metrics = {reference.name: make_metric(reference, target) for reference, target in wanted.metrics}
     classes = {target: _class("model", reference.name, target, Model) for reference, target in wanted.models}
     models = [(reference, classes[target]) for reference, target in wanted.models]
-    configs = [validate(cls.Config, reference, "model") for reference, cls in models]
+    configs = [_config(cls, reference) for reference, cls in models]
     loaded, missing = _load_all(wanted.datasets)
     refused = refusals(
-        [(cls, config) for (_, cls), config in zip(models, configs, strict=True)],
+        [(cls, config) for (_, cls), (config, _) in zip(models, configs, strict=True)],
         [dataset.spec for _, dataset in loaded],
     )
     return Prepared(
@@ -50,11 +50,11 @@ def prepare(wanted: Wanted) -> Prepared:
             PreparedModel(
                 name=reference.name,
                 label=reference_text(reference.name, changed(config)),
-                config=config.model_dump(mode="json"),
+                config=values,
                 capabilities=capabilities(cls),
                 refusals={p.label: refused[place, at] for at, (p, _) in enumerate(loaded) if (place, at) in refused},
             )
-            for place, ((reference, cls), config) in enumerate(zip(models, configs, strict=True))
+            for place, ((reference, cls), (config, values)) in enumerate(zip(models, configs, strict=True))
         ],
         datasets=[
             PreparedDataset(
@@ -114,6 +114,21 @@ def _metric_protocol(name: str, metric: Metric, dataset: Dataset) -> dict[str, A
         raise
     except (Exception, SystemExit) as error:
         raise UsageError(f"metric '{name}' on dataset '{dataset.name}': {one_line(error)}") from error
+
+
+def _config(cls: type[Model], reference: Reference) -> tuple[ModelConfig, dict[str, Any]]:
+    """A model's options, also as plain data.
+
+    Raises:
+        UsageError: one is unknown or refused, or can't be written down; the message names the model.
+    """
+    try:
+        config = validate(cls.Config, reference, "model")
+        return config, config.model_dump(mode="json")
+    except GenbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"model '{reference.name}': its options fail: {one_line(error)}") from error
 
 
 def _class(what: str, name: str, target: str, base: type) -> Any:

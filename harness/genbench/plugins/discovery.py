@@ -100,7 +100,8 @@ def discover(options: Sequence[str] = ()) -> Discovery:
         name = _free_name(path, [plugin.name for plugin in plugins])
         plugin = load(name, str(path), "", partial(_local, path))
         if plugin.status == "active":
-            plugin = replace(plugin, version=manager.get_plugin(name).version)
+            stand_in: Any = manager.get_plugin(name)
+            plugin = replace(plugin, version=stand_in.version)
         plugins.append(plugin)
     names = {plugin.name for plugin in plugins}
     for name in sorted(blocked - names):
@@ -137,7 +138,9 @@ def entries_of(plugin: Any) -> tuple[Entry, ...]:
             if entry.name in names:
                 raise TypeError(f"{hook} yields two entries of the name '{entry.name}'")
             names.add(entry.name)
-            texts = {f.name: _plain(getattr(entry, f.name)) for f in fields(entry) if f.name != "default"}
+            texts: dict[str, Any] = {
+                f.name: _plain(getattr(entry, f.name)) for f in fields(entry) if f.name != "default"
+            }
             found.append(replace(entry, **texts))
     return tuple(found)
 

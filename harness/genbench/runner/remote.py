@@ -44,7 +44,7 @@ class Order:
     Attributes:
         threads: how many it computes with, on whatever cores.
         environment: variables that its process gets on top of those it finds.
-        plugins: the content of local plugin files, by name.
+        plugins: the content of local plugin files, by name; each has a folder, since names may be the same.
         state: what an earlier process of the run left to go on from, if it left anything.
     """
 
@@ -66,7 +66,7 @@ class Order:
             limits=job.limits,
             threads=job.slot.threads,
             environment={name: os.environ[name] for name in PASSED_ON if name in os.environ} | job.slot.environment,
-            plugins={Path(file).name: Path(file).read_bytes() for file in job.spec.files},
+            plugins={f"{n}/{Path(file).name}": Path(file).read_bytes() for n, file in enumerate(job.spec.files)},
             state=state.read_bytes() if state.exists() else None,
         )
 
@@ -80,6 +80,7 @@ def carry_out(order: Order) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="genbench-") as temporary:
         here = Path(temporary)
         for name, content in order.plugins.items():
+            (here / name).parent.mkdir()
             (here / name).write_bytes(content)
         # a machine is told which of its GPUs is the run's by CUDA_VISIBLE_DEVICES
         device = "cuda:0" if order.spec.device.startswith("cuda") else order.spec.device

@@ -159,6 +159,7 @@ class _Run:
         spec, draft = self.spec, self.draft
         cls = import_target(spec.target, Model)
         draft.capabilities = capabilities(cls)
+        cls.check_data(subject.data)
         model = cls(subject.data, cls.Config.model_validate(spec.config)).to(subject.device)
         subject.model = model
         quick = quick_metrics(metrics)
