@@ -38,10 +38,7 @@ def run_options(function: F) -> F:
 
 
 def call(function: str, run: str, results: Path, plugins: tuple[str, ...], *arguments: Any) -> tuple[Trained, Any]:
-    """The run that is meant, and the result of `genbench.runner.use`'s `function` for it, from a worker process.
-
-    Paths are made absolute first: plugins' code may change the working folder.
-    """
+    """The run that is meant, and the result of `genbench.runner.use`'s `function` for it, from a worker process."""
     from genbench.data.cache import fix_folders
     from genbench.runner.trained import Trained
     from genbench.runner.workers import PLANNING, Workers
@@ -49,14 +46,7 @@ def call(function: str, run: str, results: Path, plugins: tuple[str, ...], *argu
     fix_folders()
     trained = Trained.find(run, results, plugins)
     trained = replace(trained, folder=trained.folder.absolute())
-    arguments = tuple(_absolute(argument) for argument in arguments)
     return trained, Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments)
-
-
-def _absolute(argument: Any) -> Any:
-    if isinstance(argument, Path):
-        return argument.absolute()
-    return [_absolute(part) for part in argument] if isinstance(argument, list | tuple) else argument
 
 
 def _runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
