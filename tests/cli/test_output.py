@@ -57,6 +57,12 @@ def test_a_stream_that_is_closed_drops_what_it_is_given():
     assert output.lost is None
 
 
+def test_bytes_are_written_as_text():
+    stream = io.StringIO()
+    Output(stream).write("é".encode())
+    assert stream.getvalue() == "é"
+
+
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["plugins"]])
 @pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 0), (errno.ENOSPC, 1)])
 def test_a_listing_that_nobody_reads_is_quiet_and_one_that_is_lost_is_an_error(

@@ -32,12 +32,20 @@ class Output:
                 stream.reconfigure(errors="replace")  # type: ignore[attr-defined]  # as above
 
     def __getattr__(self, name: str) -> Any:
-        if name == "buffer":  # who finds it writes past this
+        if name == "buffer":  # who finds one writes past this
             raise AttributeError(name)
         return getattr(self._stream, name)
 
-    def write(self, text: str) -> int:
-        """Write, or drop what can't be written."""
+    def write(self, text: str | bytes) -> int:
+        """Write, or drop what can't be written.
+
+        Raises:
+            TypeError: `text` is an empty bytes object: click asks so whether this is a stream of bytes.
+        """
+        if isinstance(text, bytes):  # click's completion
+            if not text:
+                raise TypeError("a stream of text")
+            text = text.decode(errors="replace")
         if self.failure is None:
             try:
                 return self._stream.write(text)

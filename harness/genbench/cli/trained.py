@@ -72,14 +72,7 @@ def use(trained: Trained, function: str, *arguments: Any, returns: Any = None) -
     """The result of `genbench.runner.use`'s `function` for a run, from a worker process."""
     from genbench.runner.workers import PLANNING, Workers
 
-    arguments = tuple(_absolute(argument) for argument in arguments)
     return Workers(PLANNING).call(f"genbench.runner.use:{function}", trained, *arguments, returns=returns)
-
-
-def _absolute(argument: Any) -> Any:
-    if isinstance(argument, Path):
-        return argument.absolute()
-    return [_absolute(part) for part in argument] if isinstance(argument, list | tuple) else argument
 
 
 def _runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -63,15 +63,15 @@ def _culprit(state: Mapping[str, Any]) -> str | None:
     return None
 
 
+@contained()  # a model may change the working folder, and paths may be relative
 def restore(trained: Trained) -> Subject:
     """The trained model, in evaluation mode, with its data, on a GPU where there is one.
 
     Raises:
         GenbenchError: the model or the dataset can't be had, or the checkpoint is none of this model.
     """
-    with contained():
-        for path in trained.files:
-            import_file(path)
+    for path in trained.files:
+        import_file(path)
     spec = trained.record.spec
     device = torch.device(resolve_device("auto"))
     cls = import_target(trained.target, Model)

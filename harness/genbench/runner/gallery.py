@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.distributions import Distribution
 
+from genbench.contained import contained
 from genbench.data import Dataset
 from genbench.data.device import DeviceSplit
 from genbench.metrics.arithmetic import attributes_of
@@ -55,7 +56,7 @@ def save_gallery(subject: Subject, folder: Path) -> tuple[list[Path], dict[str, 
     for name, save in SAVERS.items():
         path = folder / name
         try:
-            with seeded(subject.seed, subject.device), torch.no_grad():
+            with seeded(subject.seed, subject.device), torch.no_grad(), contained():
                 found = save(subject)
             if found is not None:
                 write_atomically(path, _content(found))

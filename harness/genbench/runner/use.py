@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genbench.contained import contained
 from genbench.errors import GenbenchError, UsageError
 from genbench.metrics.base import Subject, checked, in_chunks, seeded
 from genbench.metrics.coding import CHUNK, reconstruct
@@ -61,7 +62,7 @@ def sample(trained: Trained, n: int, label: int | None, seed: int, to: Path) -> 
         drawn = model.sample(len(y), None if label is None else y)
         return checked(model, "sample", drawn, (len(y), *subject.data.shape))
 
-    with seeded(seed, device), torch.no_grad():
+    with seeded(seed, device), torch.no_grad(), contained():
         x = in_chunks(draw, torch.full((n,), label or 0, device=device), CHUNK)
     picture = picture_of(x)
     if picture is None:
@@ -80,7 +81,7 @@ def reconstructions(trained: Trained, images: Sequence[Path], to: Path) -> list[
     if not isinstance(subject.model, Reconstructor):
         raise UsageError(f"{trained.record.spec.label} does not reconstruct")
     x, steps = read_images(images, subject.data)
-    with seeded(trained.record.spec.seed, subject.device), torch.no_grad():
+    with seeded(trained.record.spec.seed, subject.device), torch.no_grad(), contained():
         restored = reconstruct(subject.model, x.to(subject.device))
     _save(above(x, restored.cpu()), to)
     return steps
@@ -101,6 +102,7 @@ def _check_label(subject: Subject, label: int) -> None:
         raise UsageError(f"{type(subject.model).__name__} does not sample by label: leave --label out")
 
 
+@contained()
 def _follows_labels(subject: Subject, classes: int) -> bool:
     """Whether other labels make other samples of the same random numbers."""
     drawn = []
