@@ -4,6 +4,7 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from campaigns import numbers, records
@@ -17,7 +18,7 @@ from genbench.runner.draft import RESUME
 from genbench.runner.executor import Job, Limits
 from genbench.runner.executors import make_executor
 from genbench.runner.local import Local
-from genbench.runner.remote import publish
+from genbench.runner.remote import Order, publish
 from genbench.runner.slots import Slot
 
 FOLDER = Path(__file__).parent
@@ -191,3 +192,15 @@ def a_job(finished, out):
 
     files = {path.name: path.read_bytes() for path in (finished / "runs" / Spec.key).iterdir()}
     return Job(Spec, Slot(), Store(out), [], Limits(), lock=None), files
+
+
+def test_local_files_of_one_name_travel_beside_each_other(tmp_path):
+    files = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        files.append(tmp_path / folder / "model.py")
+        files[-1].write_text(folder)
+    spec = SimpleNamespace(files=tuple(map(str, files)))
+    slot = SimpleNamespace(threads=1, environment={})
+    order = Order.of(SimpleNamespace(spec=spec, command=[], limits=Limits(), folder=tmp_path, slot=slot))
+    assert order.plugins == {"0/model.py": b"one", "1/model.py": b"two"}
