@@ -6,8 +6,10 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def read_content(path: Path, largest: int) -> bytes:
@@ -46,6 +48,21 @@ def open_plain(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a plain file")
     return open(descriptor, "rb")  # noqa: PTH123 (what is open already, for the caller to close)
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[Any]:
+    """A plain safetensors file, opened by `safetensors.safe_open`, which takes no name that is not UTF-8 and would wait
+    at a pipe.
+
+    Raises:
+        OSError: it can't be read, or is no plain file.
+        SafetensorError: it is damaged.
+    """
+    from safetensors import safe_open  # late: others of this module are asked for by processes without torch
+
+    with open_plain(path) as file, safe_open(f"/proc/self/fd/{file.fileno()}", "pt") as tensors:
+        yield tensors
 
 
 def is_plain(path: Path) -> bool:

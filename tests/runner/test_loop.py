@@ -1,3 +1,4 @@
+import enum
 import math
 
 import numpy as np
@@ -181,6 +182,10 @@ def test_what_is_measured_on_the_curve_is_measured_after_the_fit():
     assert seen == list(range(1, len(seen) + 1))
 
 
+class TextPart(enum.StrEnum):
+    ONE = "one"
+
+
 class Returning(Counter):
     """Returns something else."""
 
@@ -198,9 +203,9 @@ class Returning(Counter):
 
 
 def test_only_the_loss_is_watched_and_only_numbers_are_shown(capsys):
-    odd = {"loss": torch.tensor(1.0), "vector": torch.zeros(3), "nan": float("nan"), "huge": 1e200, Counter: 2, 3: 4.0}
+    odd = {"loss": torch.tensor(1.0), "vector": torch.zeros(3), "nan": float("nan"), "huge": 1e200, "four": 4.0}
     _, curve, events = run(Returning(odd))
-    shown = {"loss": 1.0, str(Counter): 2.0, "3": 4.0}
+    shown = {"loss": 1.0, "four": 4.0}
     assert all(point.scalars == shown for point in curve)
     assert all(event["scalars"] == shown for event in events)
     said = capsys.readouterr().out.splitlines()
@@ -208,6 +213,12 @@ def test_only_the_loss_is_watched_and_only_numbers_are_shown(capsys):
         f"neither shown nor recorded: the scalar '{name}', which is no finite number"
         for name in ("vector", "nan", "huge")
     ]
+
+
+@pytest.mark.parametrize("name", [3, Counter, TextPart.ONE, "\udcff", "two\nlines", "\x1b[31mred"])
+def test_names_of_scalars_are_plain_text(name):
+    with pytest.raises(GenbenchError, match=r"returned a scalar named by .*; names must be plain text"):
+        run(Returning({"loss": torch.tensor(1.0), name: 2.0}))
 
 
 @pytest.mark.parametrize(

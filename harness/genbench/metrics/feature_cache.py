@@ -18,11 +18,11 @@ from typing import Any
 
 import platformdirs
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genbench.files import open_plain, remove_unless_plain
+from genbench.files import open_tensors, remove_unless_plain
 from genbench.plan.spec import canonical_hash
 
 #: Seconds of computing from which on features are kept.
@@ -69,8 +69,7 @@ def _find(name: str) -> Tensor | None:
 
 def _read(path: Path, name: str) -> Tensor | None:
     try:
-        open_plain(path).close()  # safetensors would wait at a pipe
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             features = file.get_tensor("features")
     except (OSError, SafetensorError):
         return None

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
 from genbench.contained import contained
 from genbench.errors import GenbenchError
-from genbench.files import open_plain
+from genbench.files import open_tensors
 from genbench.metrics.base import Subject
 from genbench.model import Model
 from genbench.plain import error_text, kind_text
@@ -99,8 +99,7 @@ def load_weights(model: Model, path: Path) -> None:
         GenbenchError: they are another model's, and the message names what differs; or the file is broken.
     """
     try:
-        open_plain(path).close()  # safetensors would wait at a pipe
-        with safe_open(path, "pt") as file:
+        with open_tensors(path) as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (OSError, SafetensorError) as error:
         raise GenbenchError(f"{path} is no readable checkpoint: {error}") from None

@@ -17,7 +17,7 @@ from genbench.data.device import DeviceSplit
 from genbench.errors import GenbenchError
 from genbench.metrics.base import seeded
 from genbench.model import Model
-from genbench.plain import LARGEST, error_text, kind_text, one_number, plain_scalars
+from genbench.plain import LARGEST, error_text, kind_text, one_number, plain_line, plain_scalars
 from genbench.plan.budget import Budget
 from genbench.plan.spec import Precision, Select
 from genbench.results.schema import CurvePoint
@@ -47,6 +47,10 @@ CURVE_SEED = 1234
 
 class Diverged(Exception):
     """Training gave a loss that is not finite, or a validation objective that no record can hold."""
+
+
+class StateRefused(Exception):
+    """A model does not go on from a state that it has given; the message says why."""
 
 
 @dataclass
@@ -106,6 +110,7 @@ def train(
 
     Raises:
         Diverged: the loss is not finite; what `keep` was given stands.
+        StateRefused: the model does not take over what was `saved`; the model is of no use then.
         GenbenchError: a budget in flops, and a model whose flops can't be counted; or `update` or `validation_loss`
             returned what their contract does not allow.
         Exception: whatever the model raises.
@@ -238,13 +243,20 @@ class _State:
         }
 
     def load(self, document: dict[str, Any]) -> None:
-        """Take over a document."""
+        """Take over a document.
+
+        Raises:
+            StateRefused: the model does not take it; nothing but the model has changed.
+        """
+        try:
+            take_over(self.model, document["weights"])
+            self.model.load_training_state(document["training"])
+        except Exception as error:
+            raise StateRefused(error_text(error)) from error
         self.trained.clock.restore(document["clock"])
         for point in document["curve"]:
             self.add(CurvePoint(**point))
         self.selection.state = document["best"]
-        take_over(self.model, document["weights"])
-        self.model.load_training_state(document["training"])
         self.ended = document["ended"]
         restore_random_state(document["random"], self.device)
 
@@ -331,12 +343,16 @@ def _update(model: Model, batch: Batch, progress: float) -> Mapping[Any, Any]:
     """One training step; what it returned.
 
     Raises:
-        GenbenchError: `update` returned no dict.
+        GenbenchError: `update` returned no dict, or one with names that are no plain text.
         Exception: whatever the model raises.
     """
     scalars = model.update(batch, progress)
     if not isinstance(scalars, Mapping):
         raise GenbenchError(f"`update` returned {kind_text(scalars)}; it must return a dict of scalars")
+    for name in scalars:
+        if type(name) is not str or not name.isprintable():
+            what = f"{kind_text(name)}, {plain_line(name)!r}"
+            raise GenbenchError(f"`update` returned a scalar named by {what}; names must be plain text")
     return scalars
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
 from genbench.errors import GenbenchError
+from genbench.files import open_tensors
 from genbench.results.store import write_atomically
 
 #: Of what the training loop and the worker put into a state; raised when that changes.
@@ -50,7 +51,7 @@ def load_state(path: Path, identity: str) -> dict[str, Any]:
         GenbenchError: the file is unreadable, damaged, or of another run or version.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with open_tensors(path) as file:
             head = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (OSError, SafetensorError) as error:

@@ -33,7 +33,7 @@ from genbench.runner.clock import BudgetClock
 from genbench.runner.draft import ARTIFACTS, RESUME, Draft
 from genbench.runner.gallery import save_gallery
 from genbench.runner.log import say, say_traceback
-from genbench.runner.loop import HEARTBEAT, Diverged, train
+from genbench.runner.loop import HEARTBEAT, Diverged, StateRefused, Trained, train
 from genbench.runner.measure import measure, measure_quickly, quick_metrics, unmeasured
 from genbench.runner.memory import Memory
 from genbench.runner.overstayed import Overstayed
@@ -156,33 +156,19 @@ class _Run:
         self, subject: Subject, metrics: dict[str, Metric], budget: Budget, memory: Memory, started: float
     ) -> None:
         """Build the model and train it; `subject` then holds it."""
-        spec, draft = self.spec, self.draft
-        cls = import_target(spec.target, Model)
-        draft.capabilities = capabilities(cls)
-        cls.check_data(subject.data)
-        model = cls(subject.data, cls.Config.model_validate(spec.config)).to(subject.device)
-        subject.model = model
+        draft = self.draft
+        model = self.model(subject)
         quick = quick_metrics(metrics)
         self.enter("training")
         self.in_loop = clocks.perf_counter()
         draft.timing["setup"] = self.in_loop - started
         try:
-            trained = train(
-                model,
-                subject.train,
-                subject.validation,
-                budget,
-                seed=spec.seed,
-                precision=spec.precision,
-                compiled=spec.compile,
-                select=spec.select,
-                emit=self.emit,
-                quick=lambda _: measure_quickly(subject, quick),
-                keep=self.keep,
-                begin=self.begin,
-                save=self.save,
-                saved=self.saved(),
-            )
+            trained = self.trained(subject, budget, quick, self.saved())
+        except StateRefused as error:
+            self.start_over(f"the model does not take its state: {error}")
+            _seed_everything(self.spec.seed)
+            model = self.model(subject)
+            trained = self.trained(subject, budget, quick, None)
         finally:
             self.account()
         clock = trained.clock
@@ -200,6 +186,36 @@ class _Run:
         except Exception as error:
             say(f"there is no checkpoint: {error_text(error)}")
             draft.unsaved("checkpoint", error)
+
+    def model(self, subject: Subject) -> Model:
+        """The model, untrained, which `subject` then holds."""
+        cls = import_target(self.spec.target, Model)
+        self.draft.capabilities = capabilities(cls)
+        cls.check_data(subject.data)
+        model: Model = cls(subject.data, cls.Config.model_validate(self.spec.config)).to(subject.device)
+        subject.model = model
+        return model
+
+    def trained(
+        self, subject: Subject, budget: Budget, quick: dict[str, Metric], saved: dict[str, Any] | None
+    ) -> Trained:
+        """Train the model, from the state that was `saved` where there is one."""
+        return train(
+            subject.model,
+            subject.train,
+            subject.validation,
+            budget,
+            seed=self.spec.seed,
+            precision=self.spec.precision,
+            compiled=self.spec.compile,
+            select=self.spec.select,
+            emit=self.emit,
+            quick=lambda _: measure_quickly(subject, quick),
+            keep=self.keep,
+            begin=self.begin,
+            save=self.save,
+            saved=saved,
+        )
 
     def evaluate(self, subject: Subject, metrics: dict[str, Metric]) -> None:
         """Measure and save pictures."""
@@ -258,13 +274,19 @@ class _Run:
         try:
             state = load_state(path, self.identity)
         except GenbenchError as error:
-            say(f"starting over: {error}")
-            path.unlink()
+            self.start_over(str(error))
             return None
         self.off_clock_before = state["off_clock"]
         self.draft.provenance["resumed"] = state["clock"]["steps"]
         say(f"going on after step {state['clock']['steps']}")
         return state
+
+    def start_over(self, reason: str) -> None:
+        """Say that training does not go on from the state that there is, and delete the state."""
+        say(f"starting over: {reason}")
+        (self.folder / RESUME).unlink(missing_ok=True)
+        self.draft.provenance.pop("resumed", None)
+        self.off_clock_before = 0.0
 
     def emit(self, event: dict[str, Any]) -> None:
         """Tell the parent how far training is; it keeps the last event, for the record of a run that says no more."""
