@@ -136,7 +136,7 @@ def test_a_linear_autoencoder_comes_to_separate_as_pca_does(measure, dataset, pc
 
     def closure():
         optimiser.zero_grad()
-        # large, as torch's L-BFGS learns nothing from a step whose product with the gradient's change is below 1e-10
+        # large: torch's L-BFGS learns nothing from steps whose product with the change of the gradient is below 1e-10
         loss = 1e6 * model.loss(Batch(x), 0.0)["loss"]
         loss.backward()
         return loss
