@@ -83,6 +83,8 @@ def test_no_operation_that_goes_wrong_in_a_run_costs_what_was_finished(records, 
         after = {record.key: record for record in found}
         assert after in (before, before | {new.key: new})
         assert fault is None or went_wrong or after == before | {new.key: new}
+        # by this the campaign tells a run that is published from one that is not
+        assert went_wrong or fault is None or not store.workspace(new.key).exists()
 
         seen = []
         run(out, new, seen)

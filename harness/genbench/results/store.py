@@ -100,7 +100,7 @@ class Store:
         for path in folder.iterdir():
             if path.name not in files:
                 remove(path)
-        shutil.rmtree(workspace, ignore_errors=True)
+        _discard(workspace)
 
     def identity(self, key: str) -> tuple[int, ...] | None:
         """What tells the record file of a run from one that takes its place; None where there is none."""
@@ -225,6 +225,15 @@ def no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _discard(workspace: Path) -> None:
+    """Remove a workspace, in one step first: one that is there still means a run that was not published."""
+    done = workspace.with_name(f"{workspace.name}.done")
+    shutil.rmtree(done, ignore_errors=True)
+    with suppress(OSError):
+        workspace = workspace.rename(done)
+    shutil.rmtree(workspace, ignore_errors=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
