@@ -38,6 +38,7 @@ from genbench.plugins.discovery import (
     one_line,
 )
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.processes import signal_at_end_of_parent
 
 #: How long loading a file may take, in seconds.
 LIMIT = 60.0
@@ -233,6 +234,7 @@ def _version(path: Path, imported: set[str]) -> str:
 
 def _main(path: Path) -> None:
     """Write what the file offers to standard output, which is the file's own no longer."""
+    signal_at_end_of_parent(signal.SIGKILL)  # a file that hangs does not outlive its campaign
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     json.dump(_list(path), answer)

@@ -16,7 +16,7 @@ import socket
 import time
 from typing import NoReturn
 
-from genbench.runner.processes import adopt_orphans, name_process
+from genbench.processes import adopt_orphans, name_process
 from genbench.runner.supervisor import RESERVE, supervise
 
 #: Descriptors that come with a request: see `supervise`. Those beyond are held open for as long as the worker lives.

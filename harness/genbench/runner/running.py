@@ -9,10 +9,10 @@ from typing import Any
 
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
+from genbench.processes import exit_text
 from genbench.results.schema import CurvePoint, Failure, Record, Status
 from genbench.runner.draft import Draft, log_tail
 from genbench.runner.executor import Execution, Job
-from genbench.runner.processes import exit_text
 from genbench.runner.wire import Inbox, Unreadable, read_event
 from genbench.runner.workers import Worker
 

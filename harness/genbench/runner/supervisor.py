@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from genbench.runner.processes import adopt_orphans, kill_children, name_process, signal_at_end_of_parent
+from genbench.processes import adopt_orphans, kill_children, name_process, signal_at_end_of_parent
 from genbench.runner.wire import ParentGone, Wire
 
 #: The signal that asks a run to end where it is and to write the record of what it has reached.
@@ -179,7 +179,10 @@ def _settle(wanted: Request) -> None:
     if wanted.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, wanted.cores)
     if wanted.log is not None:
-        descriptor = os.open(wanted.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            descriptor = os.open(wanted.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError:  # a disk that is full costs the log, and not the run
+            descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         os.close(descriptor)

@@ -24,7 +24,7 @@ import psutil
 from pydantic import TypeAdapter
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.runner.processes import PATIENCE, exit_text, kill_tree
+from genbench.processes import PATIENCE, exit_text, kill_tree
 from genbench.runner.supervisor import ASK_TO_END, RESERVE, WATCHING, Request
 from genbench.runner.wire import ANSWER_LIMIT, REPORT_LIMIT, Inbox, Unreadable
 
