@@ -238,7 +238,7 @@ def odd(tmp_path):
 
 def test_models_that_cant_be_had_are_a_line_where_they_are_asked_for(odd, tmp_path, capsys):
     for name, reason in {
-        "noconfig": "its Config is no subclass of genbench.model.base.ModelConfig",
+        "noconfig": "it should be a subclass of genbench.model.base.ModelConfig",
         "notone": "is no subclass of genbench.model.base.Model",
         "nowhere": "has no attribute 'Nowhere'",
         "pca": "is claimed by ae (genbench ",

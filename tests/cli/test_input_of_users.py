@@ -92,13 +92,14 @@ def test_odd_datasets_are_named_and_the_others_go_on(plugin: str, tmp_path: Path
     found, floats, config = (line for line in done.stderr.splitlines() if line.startswith("genbench: "))
     assert found == f"genbench: {label}: 10 images in 2 classes (cats 5, dogs 5); 8 train, 1 validation, 1 test"
     assert floats.startswith("genbench: left out: dataset 'floats': train is float64 from 0.")
-    assert config.startswith("genbench: left out: dataset 'noconfig': its Config is dict; it should be a subclass of")
+    assert config.startswith("genbench: left out: dataset 'noconfig': ")
+    assert config.endswith("its Config is dict; it should be a subclass of genbench.options.Options")
 
     records, skipped = Store(out).read_all()
     assert skipped == []
     assert {record.spec.data: record.status for record in records} == {"digits": "ok", "late": "failed", label: "ok"}
     (error,) = (record.error for record in records if record.error is not None)
-    assert "dataset 'odd_sets:Late': SystemExit: only once (line " in error.message
+    assert "dataset 'late': SystemExit: only once (line " in error.message
     command = records[0].provenance["command"]
     assert command[command.index("-o") + 1] == f"{tmp_path}/caf\\xe9"
 
@@ -127,5 +128,5 @@ def test_without_a_dataset_nothing_is_run(
 
 def test_showing_a_dataset_whose_config_is_none_is_one_line(plugin: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert genbench("show", "noconfig", "-p", plugin) == 1
-    said = "genbench: dataset 'odd_sets:NoConfig': its Config is dict; it should be a subclass of genbench's Options\n"
-    assert capsys.readouterr().err == said
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith(":NoConfig: its Config is dict; it should be a subclass of genbench.options.Options")

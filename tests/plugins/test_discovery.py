@@ -287,7 +287,8 @@ def test_a_config_must_be_one(monkeypatch):
 
     monkeypatch.setattr(json, "Odd", Odd, raising=False)
     with pytest.raises(
-        GenbenchError, match=r"json:Odd: its Config is no subclass of genbench\.model\.base\.ModelConfig"
+        GenbenchError,
+        match=r"json:Odd: its Config is .*; it should be a subclass of genbench\.model\.base\.ModelConfig",
     ):
         import_target("json:Odd", Model)
 

@@ -17,7 +17,6 @@ from genbench.metrics.base import Metric
 from genbench.model import Model
 from genbench.options import Options
 from genbench.plan.prepare import capabilities, import_files
-from genbench.plan.references import check_config
 from genbench.plugins.catalogue import import_target
 
 BASES: dict[str, type] = {"model": Model, "dataset": DatasetSource, "metric": Metric}
@@ -38,7 +37,6 @@ def describe(what: str, target: str, files: list[Path]) -> dict[str, Any]:
     """
     import_files(files)
     cls = import_target(target, BASES[what])
-    check_config(cls.Config, target, what)
     found: dict[str, Any] = {
         "description": inspect.getdoc(cls) or "",
         "options": [describe_option(name, field) for name, field in cls.Config.model_fields.items()],

@@ -20,7 +20,7 @@ from genbench.model import CAPABILITIES, Model, ModelConfig, Sampler
 from genbench.options import Options
 from genbench.plan.environment import hardware, resolve_device, versions
 from genbench.plan.exchange import MissingDataset, Prepared, PreparedDataset, PreparedModel, Wanted
-from genbench.plan.references import Reference, changed, check_config, reference_text, validate
+from genbench.plan.references import Reference, changed, reference_text, validate
 from genbench.plan.refusals import refusals
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.discovery import one_line
@@ -215,7 +215,6 @@ def _source(reference: Reference, target: str) -> _Source:
         cls = import_target(target, DatasetSource)
     except (GenbenchError, SystemExit) as error:
         raise GenbenchError(f"dataset '{reference.name}': {error}") from error
-    check_config(cls.Config, reference.name, "dataset")
     own, view_fields = cls.Config.model_fields, ViewOptions.model_fields
     for name in reference.options:
         if name not in own and name not in view_fields:

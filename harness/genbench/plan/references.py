@@ -61,26 +61,13 @@ def parse_references(text: str) -> list[Reference]:
     return [reference for part in split_references(text) for reference in _expand(part)]
 
 
-def check_config(config: Any, name: str, what: str) -> None:
-    """Refuse a plugin's class whose `Config` is none.
-
-    Raises:
-        GenbenchError: the message names the class's offer, and what its `Config` should be.
-    """
-    if not (isinstance(config, type) and issubclass(config, Options)):
-        found = config.__name__ if isinstance(config, type) else f"a {type(config).__name__}"
-        base = "ModelConfig" if what == "model" else "Options"
-        raise GenbenchError(f"{what} '{name}': its Config is {found}; it should be a subclass of genbench's {base}")
-
-
 def validate(cls: type[C], reference: Reference, what: str) -> C:
     """The options of a reference as a `cls`.
 
     Raises:
         UsageError: an option is unknown or its value is refused; the message names both and what would be accepted.
-        GenbenchError: `cls` is no class of options, or its own code fails.
+        GenbenchError: its own code fails.
     """
-    check_config(cls, reference.name, what)
     for name in reference.options:
         if name not in cls.model_fields:
             raise UsageError(f"{what} '{reference.name}': {unknown('option', name, cls.model_fields)}")

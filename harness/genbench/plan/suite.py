@@ -160,7 +160,6 @@ def _first(count: int, alone: str) -> tuple[int, ...]:
     if count < 1:
         raise ValueError("there must be at least one seed")
     if count > MOST_RUNS:
-        raise ValueError(
-            f"this means {count:,} seeds, and a plan has at most {MOST_RUNS:,} runs; the one seed is written {alone}"
-        )
+        remedy = f"; the one seed is written {alone}" if count <= LARGEST_SEED else ""
+        raise ValueError(f"this means {count:,} seeds, and a plan has at most {MOST_RUNS:,} runs{remedy}")
     return tuple(range(count))

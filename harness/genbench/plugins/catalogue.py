@@ -139,5 +139,7 @@ def import_target(target: str, base: type) -> Any:
         raise GenbenchError(f"{target} is no subclass of {base.__module__}.{base.__name__}")
     expected, config = getattr(base, "Config", None), getattr(found, "Config", None)
     if expected is not None and not (isinstance(config, type) and issubclass(config, expected)):
-        raise GenbenchError(f"{target}: its Config is no subclass of {expected.__module__}.{expected.__name__}")
+        is_ = config.__name__ if isinstance(config, type) else f"a {type(config).__name__}"
+        should_be = f"a subclass of {expected.__module__}.{expected.__name__}"
+        raise GenbenchError(f"{target}: its Config is {is_}; it should be {should_be}")
     return found

@@ -38,7 +38,7 @@ from genbench.plugins.discovery import (
     one_line,
 )
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
-from genbench.processes import signal_at_end_of_parent
+from genbench.processes import adopt_orphans, kill_children, kill_tree, signal_at_end_of_parent
 
 #: How long loading a file may take, in seconds.
 LIMIT = 60.0
@@ -126,6 +126,8 @@ def _ask(path: Path) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise BrokenFile(f"importing it took longer than {LIMIT:.0f} s") from None
         finally:
+            if process.poll() is None:
+                kill_tree(process.pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):  # its group ends with its last process
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -235,10 +237,12 @@ def _version(path: Path, imported: set[str]) -> str:
 def _main(path: Path) -> None:
     """Write what the file offers to standard output, which is the file's own no longer."""
     signal_at_end_of_parent(signal.SIGKILL)  # a file that hangs does not outlive its campaign
+    adopt_orphans()
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     json.dump(_list(path), answer)
     answer.close()
+    kill_children()
     os._exit(0)  # threads and exit handlers of the file have nothing to add
 
 

@@ -75,7 +75,7 @@ def restore(trained: Trained) -> Subject:
     spec = trained.record.spec
     device = torch.device(resolve_device("auto"))
     cls = import_target(trained.target, Model)
-    dataset = load_dataset(trained.dataset_target, spec.dataset_config, spec.view)
+    dataset = load_dataset(spec.data, trained.dataset_target, spec.dataset_config, spec.view)
     try:
         config = cls.Config.model_validate(spec.config)
     except ValidationError as error:

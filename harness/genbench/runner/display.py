@@ -118,11 +118,13 @@ class Lines:
 
     def waiting(self, what: str) -> None:
         """Say what is waited for."""
-        self.console.print(_waiting(what), markup=False, highlight=False)
+        self.console.print(_waiting(what), markup=False, highlight=False, soft_wrap=True)
 
     def _say(self, spec: RunSpec, text: str) -> None:
         place = self.places.setdefault(spec.key, len(self.places) + 1)
-        self.console.print(f"[{place}/{self.total}] {spec.title}: {text}", markup=False, highlight=False)
+        self.console.print(
+            f"[{place}/{self.total}] {spec.title}: {text}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 class Bars:
@@ -174,13 +176,15 @@ class Bars:
 
     def waiting(self, what: str) -> None:
         """A line that says what is waited for."""
-        self.progress.console.print(_waiting(what), markup=False, highlight=False)
+        self.progress.console.print(_waiting(what), markup=False, highlight=False, soft_wrap=True)
 
     def _place(self, spec: RunSpec) -> str:
         return f"[{self.places.setdefault(spec.key, len(self.places) + 1)}/{self.total}]"
 
     def _say(self, spec: RunSpec, text: str) -> None:
-        self.progress.console.print(f"{self._place(spec)} {spec.title}: {text}", markup=False, highlight=False)
+        self.progress.console.print(
+            f"{self._place(spec)} {spec.title}: {text}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _waiting(what: str) -> str:

@@ -15,14 +15,20 @@ from genbench.metrics.base import Subject
 from genbench.plugins.catalogue import import_target
 
 
-def load_dataset(target: str, config: dict[str, Any], view: dict[str, Any]) -> Dataset:
-    """The dataset of `target` (`"module:Class"`) under its view, both as a record or a spec has their options.
+def load_dataset(name: str, target: str, config: dict[str, Any], view: dict[str, Any]) -> Dataset:
+    """The dataset of `target` (`"module:Class"`) under its view, with the options that a record or a spec has.
+
+    Args:
+        name: what messages call the dataset.
+        target: names its class.
+        config: the class's own options.
+        view: those of the view.
 
     Raises:
         GenbenchError: the dataset can't be had.
     """
     cls = import_target(target, DatasetSource)
-    return load(target, cls, cls.Config.model_validate(config), ViewOptions.model_validate(view))
+    return load(name, cls, cls.Config.model_validate(config), ViewOptions.model_validate(view))
 
 
 def make_subject(dataset: Dataset, device: torch.device, seed: int, folder: Path) -> Subject:

@@ -65,7 +65,7 @@ def read_event(line: bytes) -> dict[str, Any]:
         Unreadable: the line holds none.
     """
     try:
-        event: dict[str, Any] = json.loads(line)
+        event: dict[str, Any] = json.loads(line.decode())
         _events().validate_python(event)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

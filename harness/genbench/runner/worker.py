@@ -120,7 +120,7 @@ class _Run:
         device = torch.device(spec.device)
         use_tf32(False)
         draft.provenance |= provenance(spec, self.command)
-        dataset = load_dataset(spec.dataset_target, spec.dataset_config, spec.view)
+        dataset = load_dataset(spec.data, spec.dataset_target, spec.dataset_config, spec.view)
         if dataset.fingerprint != spec.fingerprint:
             now = f"fingerprint {dataset.fingerprint}, planned with {spec.fingerprint}"
             raise GenbenchError(f"the data of {spec.data} is not what it was when the run was planned: {now}")
