@@ -112,7 +112,7 @@ def test_what_is_wrong_with_a_dataset_is_one_line(source: type[DatasetSource], m
 
 
 def test_a_run_s_process_has_the_same_guard() -> None:
-    with pytest.raises(GenbenchError, match="^dataset 'mine': SystemExit: no data today"):
+    with pytest.raises(GenbenchError, match=r"^dataset 'mine': SystemExit: no data today"):
         load_dataset("mine", f"{__name__}:Exits", {}, {})
 
 
