@@ -189,4 +189,4 @@ def test_unlabelled_data_alone_brings_the_classifier_near_the_posterior_over_lab
     before = divergence()
     for step in range(600):
         model.update(Batch(IMAGES.repeat(4, 1)), step / 600)
-    assert divergence() < 0.5 * before
+    assert divergence() < 0.3 * before
