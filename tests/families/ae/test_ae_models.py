@@ -315,7 +315,8 @@ def test_the_linear_ae_comes_near_pca_in_a_thousand_steps(digits, latent_dim):
     x = test.x()
     with torch.no_grad():
         assert model.validation_loss(Batch(x)) < 1.03 * pca.validation_loss(Batch(x))
-        assert model.validation_loss(Batch(train.x())) > pca.validation_loss(Batch(train.x()))
+        # nothing linear does better than PCA, but for rounding
+        assert model.validation_loss(Batch(train.x())) > (1 - 1e-5) * pca.validation_loss(Batch(train.x()))
         # neither is cut to [0, 1]
         torch.testing.assert_close(model.validation_loss(Batch(x)), squared_error(model.reconstruct(x), x))
         torch.testing.assert_close(pca.validation_loss(Batch(x)), squared_error(pca.reconstruct(x), x))

@@ -83,8 +83,8 @@ def test_weights_are_counted_from_the_code():
     for position, weight in enumerate(["50-0-0", "50-0", "50"]):
         model = build(SPECS["digits"], weight=weight, target=0.1, **options)
         before = means(model)
-        for step in range(40):
-            scalars = model.update(Batch(x), step / 40)
+        for step in range(80):
+            scalars = model.update(Batch(x), step / 80)
         nearer = (means(model) - 0.1).abs() - (before - 0.1).abs()
         assert int(nearer.argmin()) == position
         assert float(nearer.min()) < -0.1
