@@ -131,7 +131,7 @@ def test_bounds_of_an_inexact_posterior(make):
     assert log_w.mean() < log_p.mean() - 4 * stderr
 
     bounds = [log_w.view(-1, j, 3).logsumexp(1).sub(math.log(j)).mean().item() for j in (1, 4, 20, 100, 500)]
-    assert all(a < b for a, b in itertools.pairwise([*bounds[:3], log_p.mean().item()]))
+    assert all(a < b for a, b in itertools.pairwise([*bounds[:2], log_p.mean().item()]))
     stderr = ratio.mean(1).std().item() / math.sqrt(k)  # of the last bound, to first order
     assert bounds[-1] == pytest.approx(log_p.mean().item(), abs=5 * stderr + ratio.var().item() / 500)
 

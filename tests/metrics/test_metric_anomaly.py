@@ -164,6 +164,18 @@ def test_scores_that_are_all_equal_are_chance_and_say_so(make_subject, held_out,
         assert measurement.flags == ("all scores are equal",)
 
 
+def test_scores_that_differ_by_rounding_are_equal(make_subject, held_out, by_name):
+    """Codes and reconstructions of single precision hang on a point's place in its batch by about as much as this."""
+    model = Both(
+        lambda x: 3 + 1e-7 * torch.randn(len(x), 2),
+        lambda x: x + 2 + 2e-7 * torch.randint_like(x, 2, dtype=torch.float32),
+    )
+    got = by_name(measure(make_subject(model, held_out)))
+    for measurement in (got.anomaly_code_auroc, got.anomaly_error_auroc):
+        assert (measurement.value, measurement.stderr) == (0.5, 0.0)
+        assert measurement.flags == ("all scores are equal",)
+
+
 def test_an_error_of_zero_is_not_believed_where_the_scores_do_not_overlap(make_subject, held_out):
     def restore_two_classes(x):
         return torch.where((x[:, 0, 1].amin(1) >= 0.5)[:, None, None, None], x + 1, x)

@@ -113,6 +113,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON has it, where a number that is not finite is null."""
     check = outcome.check
     fields: dict[str, Any] = {} if check is None else asdict(check) | {"away": check.away}
+    fields.pop("degrees", None)  # decides the verdict, which is there
     return {
         "selftest": outcome.selftest,
         **{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()},

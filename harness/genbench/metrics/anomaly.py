@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from genbench.data.device import DeviceSplit
 from genbench.metrics.base import PROTOCOL_SEED, Measurement, Metric, NotApplicable, Subject, choose, seeded
 from genbench.metrics.coding import encode, point_errors, reconstruct
+from genbench.metrics.gaps import ROUNDING
 from genbench.model import Encoder, Reconstructor, one_thread
 from genbench.options import Options
 
@@ -58,18 +59,26 @@ class Anomaly(Metric):
                 train = subject.train.batch(choose(subject.train, self.config.n_train)).x
             if len(train) < self.config.neighbours:
                 raise NotApplicable(f"needs {self.config.neighbours} training points, there are {len(train)}")
-            known = encode(model, train)
-            asked = [encode(model, x) for x in (normal, anomalous)]
+            known, *asked = (encode(model, x) for x in (train, normal, anomalous))
             centre = known.mean(0)  # large means would cost the distances their precision
             with one_thread():
                 tree = NearestNeighbors(n_neighbors=self.config.neighbours).fit(known - centre)
                 scores = [tree.kneighbors(codes - centre)[0][:, -1] for codes in asked]
+            if _same(np.concatenate([known, *asked])):
+                scores = [np.zeros_like(part) for part in scores]
             more = {"neighbours": self.config.neighbours, "n_train": len(train)}
             measurements.append(_measurement("anomaly_code_auroc", scores, settings | more))
         if isinstance(model, Reconstructor):
             scores = [point_errors(x, reconstruct(model, x)) for x in (normal, anomalous)]
+            if _same(np.concatenate(scores)):
+                scores = [np.zeros_like(part) for part in scores]
             measurements.append(_measurement("anomaly_error_auroc", scores, settings))
         return measurements
+
+
+def _same(values: np.ndarray) -> bool:
+    """Whether the rows differ by no more than rounding, which depends on a row's place in its batch."""
+    return bool(np.max(np.ptp(values, axis=0), initial=0.0) <= ROUNDING * np.max(np.abs(values), initial=0.0))
 
 
 @dataclass(frozen=True)

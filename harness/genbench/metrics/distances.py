@@ -22,9 +22,10 @@ def precision_recall(samples: Tensor, data: Tensor, k: int) -> tuple[float, floa
         data: features `(m, d)` float64.
         k: the neighbour in its own set whose distance is a ball's radius.
     """
+    origin = data[0]  # distances come from squares, which far from 0 would swallow them
     scores = _scores(
-        input1=_Rows(samples),
-        input2=_Rows(data),
+        input1=_Rows(samples - origin),
+        input2=_Rows(data - origin),
         prc=True,
         prc_neighborhood=k,
         prc_batch_size=1000,  # distances are held for this many points at a time

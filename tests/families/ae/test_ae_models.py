@@ -307,15 +307,16 @@ def test_ae_beats_pca_at_the_same_dimension_on_digits(digits, network):
 
 
 @pytest.mark.parametrize("latent_dim", [2, 16])
-def test_the_linear_ae_comes_near_pca_in_a_few_hundred_steps(digits, latent_dim):
+def test_the_linear_ae_comes_near_pca_in_a_thousand_steps(digits, latent_dim):
     train, test = digits
     pca = build(PCA, SPECS["digits"], latent_dim=latent_dim)
     pca.update(Batch(train.x()), 0.0)
-    model = trained(build(LinearAE, SPECS["digits"], latent_dim=latent_dim), train, steps=500)
+    model = trained(build(LinearAE, SPECS["digits"], latent_dim=latent_dim), train, steps=1000)
     x = test.x()
     with torch.no_grad():
         assert model.validation_loss(Batch(x)) < 1.03 * pca.validation_loss(Batch(x))
-        assert model.validation_loss(Batch(train.x())) > pca.validation_loss(Batch(train.x()))
+        # nothing linear does better than PCA, but for rounding
+        assert model.validation_loss(Batch(train.x())) > (1 - 1e-5) * pca.validation_loss(Batch(train.x()))
         # neither is cut to [0, 1]
         torch.testing.assert_close(model.validation_loss(Batch(x)), squared_error(model.reconstruct(x), x))
         torch.testing.assert_close(pca.validation_loss(Batch(x)), squared_error(pca.reconstruct(x), x))

@@ -83,8 +83,8 @@ def test_weights_are_counted_from_the_code():
     for position, weight in enumerate(["50-0-0", "50-0", "50"]):
         model = build(SPECS["digits"], weight=weight, target=0.1, **options)
         before = means(model)
-        for step in range(40):
-            scalars = model.update(Batch(x), step / 40)
+        for step in range(80):
+            scalars = model.update(Batch(x), step / 80)
         nearer = (means(model) - 0.1).abs() - (before - 0.1).abs()
         assert int(nearer.argmin()) == position
         assert float(nearer.min()) < -0.1
@@ -174,8 +174,8 @@ def test_the_mean_activation_reaches_its_target_on_digits(digits, options, targe
             units = model.eval().encode(test.x()).mean(0)
         activation[weight] = float(units.mean())
         if weight:
-            assert float(scalars["activation"]) == pytest.approx(target, rel=0.15)
+            assert float(scalars["activation"]) == pytest.approx(target, rel=0.25)
             # each unit on its own; the mean over 360 test points is itself uncertain
             assert float((units - target).abs().mean()) < 0.2 * target
-    assert activation[1] == pytest.approx(target, rel=0.15)
+    assert activation[1] == pytest.approx(target, rel=0.25)
     assert abs(activation[0] - target) > 0.2

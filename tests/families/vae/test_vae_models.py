@@ -111,7 +111,8 @@ def test_a_reconstruction_is_the_decoded_code(cls, name):
     with torch.no_grad():
         codes, restored = model.encode(x), model.reconstruct(x)
         assert torch.equal(model.decode(codes), restored)
-        assert not torch.equal(model.decode(codes.flip(0)), restored)
+        if name != "pixel":  # whose twelve values may be the same backwards
+            assert not torch.equal(model.decode(codes.flip(0)), restored)
 
 
 @pytest.mark.parametrize("cls", MODELS)
