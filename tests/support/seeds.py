@@ -19,7 +19,8 @@ def main(arguments):
             start = time.monotonic()
             done = run(shift, threads, arguments)
             failed |= done.returncode != 0
-            print(f"shift {shift}, {threads} thread(s), {time.monotonic() - start:.0f} s: {summary(done.stdout)}")
+            took = f"{time.monotonic() - start:.0f} s"
+            print(f"shift {shift}, {threads} thread(s), {took}: {summary(done.stdout)}", flush=True)
             for line in re.findall(r"^(?:FAILED|ERROR) .*", done.stdout, re.MULTILINE):
                 print(f"  {line}", flush=True)
     return int(failed)

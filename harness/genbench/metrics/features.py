@@ -171,7 +171,8 @@ def _draw(subject: Subject, n: int) -> Tensor:
     if data.levels is not None:
         source = f"{type(model).__name__}.sample"
         if x.min() < 0 or x.max() > 1:
-            raise MetricError(f"{source} returned values from {x.min():.4g} to {x.max():.4g}, the data's are in [0, 1]")
+            low, high = x.min() + 0.0, x.max() + 0.0  # + 0.0: no minus before a zero
+            raise MetricError(f"{source} returned values from {low:.4g} to {high:.4g}, the data's are in [0, 1]")
         off = (x - snap(x, data.levels)).abs().max().item() * (data.levels - 1)
         if off > GRID_TOLERANCE:
             raise MetricError(

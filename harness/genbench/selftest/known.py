@@ -35,6 +35,9 @@ def subject_of(model: object, data: DataSpec, x: Tensor, y: Tensor | None = None
 class LinearGaussian(Sampler, Decoder, LatentBound):
     """z ~ N(0, I), x|z ~ N(Wz + b, 0.5² I), so that x ~ N(b, WWᵀ + 0.25 I).
 
+    The columns of W are orthogonal and of known lengths, so that a hundred temperatures lead from the prior to every
+    posterior: the weights' spread is then small enough for its standard error to be known, whatever the seed.
+
     q(z|x) is the exact posterior with `inflation` times its covariance. Each of the `latent` dimensions then adds
     (inflation - 1 - ln inflation)/2 to KL(q || p(z|x)), whatever x.
     """
@@ -45,7 +48,8 @@ class LinearGaussian(Sampler, Decoder, LatentBound):
         generator = torch.Generator().manual_seed(1)
         self.data = DataSpec((self.DIMS,), "continuous")
         self.inflation = inflation
-        self.W = torch.randn(self.DIMS, self.LATENT, generator=generator, dtype=torch.float64)
+        columns = torch.randn(self.DIMS, self.LATENT, generator=generator, dtype=torch.float64)
+        self.W = torch.linalg.qr(columns).Q * torch.tensor([0.6, 0.45, 0.3], dtype=torch.float64)
         self.b = torch.randn(self.DIMS, generator=generator, dtype=torch.float64)
         precision = torch.eye(self.LATENT, dtype=torch.float64) + self.W.T @ self.W / self.SCALE**2
         self.posterior_covariance = torch.linalg.inv(precision)
