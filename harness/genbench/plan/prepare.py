@@ -35,7 +35,6 @@ def prepare(wanted: Wanted) -> Prepared:
             imported or made.
     """
     import_files(wanted.files)
-    device = resolve_device(wanted.device)
     metrics = {reference.name: make_metric(reference, target) for reference, target in wanted.metrics}
     classes = {target: _class("model", reference.name, target, Model) for reference, target in wanted.models}
     models = [(reference, classes[target]) for reference, target in wanted.models]
@@ -45,6 +44,7 @@ def prepare(wanted: Wanted) -> Prepared:
         [(cls, config) for (_, cls), (config, _) in zip(models, configs, strict=True)],
         [dataset.spec for _, dataset in loaded],
     )
+    device = resolve_device(wanted.device)  # last: it initialises CUDA, and `refusals` forks this process
     return Prepared(
         models=[
             PreparedModel(
