@@ -230,7 +230,7 @@ class Workers:
             work=pickle.dumps((target, arguments)),
             path=[os.path.abspath(entry) for entry in sys.path],  # noqa: PTH100 (an entry may be the empty string)
             folder=Path.cwd(),
-            environment={**os.environ, **environment},
+            environment={**ALLOCATOR, **os.environ, **environment},
             log=log,
             cores=cores,
             threads=threads,
