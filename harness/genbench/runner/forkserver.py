@@ -19,8 +19,8 @@ from typing import NoReturn
 from genbench.processes import adopt_orphans, name_process
 from genbench.runner.supervisor import RESERVE, supervise
 
-#: Descriptors that come with a request: see `supervise`. Those beyond are held open for as long as the worker lives.
-NEEDED, MOST = 3, 16
+#: Descriptors that come with a request at most: see `supervise`.
+MOST = 16
 #: Seconds between two attempts to fork where the system has no room.
 PAUSE = 0.2
 
@@ -70,6 +70,7 @@ def _fork_reserve(server: socket.socket) -> int:
                 os._exit(0)
             os.close(writer)
             server.close()
-            supervise(*descriptors[:NEEDED])
+            request, line, wire, *kept = descriptors
+            supervise(request, line, wire, kept)
         os.close(writer)
         return reader

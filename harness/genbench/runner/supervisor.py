@@ -57,7 +57,7 @@ class Request:
     threads: int | None
 
 
-def supervise(request: int, line: int, wire: int) -> NoReturn:
+def supervise(request: int, line: int, wire: int, kept: Sequence[int]) -> NoReturn:
     """Fork a worker and watch over it, in a process that was forked for that.
 
     Args:
@@ -66,6 +66,7 @@ def supervise(request: int, line: int, wire: int) -> NoReturn:
             reason}`, and at last, when nothing is left of the worker, `{"exit": code}`. It is sent `ASK_TO_END`. When
             the campaign's end is closed, the worker is killed.
         wire: where the worker sends its messages.
+        kept: other files, which are open until nothing is left of the worker.
     """
     try:
         name_process(WATCHING)
@@ -86,6 +87,8 @@ def supervise(request: int, line: int, wire: int) -> NoReturn:
             _say(campaign, {"supervisor": supervisor, "worker": worker})
             code = _watch(campaign, woken, worker)
             kill_children()
+            for each in kept:
+                os.close(each)
             _say(campaign, {"exit": code})
     except BaseException:
         traceback.print_exc()
