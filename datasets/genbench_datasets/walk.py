@@ -16,7 +16,7 @@ CLUTTER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Inform
 
 @dataclass(frozen=True)
 class Found:
-    """What lies under a folder.
+    """Files under a folder.
 
     Attributes:
         files: the data, relative to the folder, in no particular order.
@@ -51,7 +51,7 @@ class _Walk:
         self.others = 0
 
     def under(self, root: Path) -> Found:
-        """What lies under `root`: first in the folders that are in it, then in those that links lead to."""
+        """Files under `root`: first those in the folders that are in it, then in those that links lead to."""
         self.enter(root)
         while self.links:
             link = self.links.popleft()

@@ -69,7 +69,7 @@ def _noting_interrupts(interrupted: list[int]) -> Iterator[None]:
 
 
 class _Surroundings:
-    """What foreign code shares with the campaign, as it is now."""
+    """The folder and streams that foreign code shares with the campaign, as they are now."""
 
     def __init__(self) -> None:
         self._folder = _working_folder()

@@ -66,7 +66,7 @@ def open_tensors(path: Path) -> Iterator[Any]:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether there is a plain file: no folder, link, pipe or device."""
+    """Tell whether there is a plain file: no folder, link, pipe or device."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What the shell completes: names, references with their options in brackets, columns. Nothing here imports torch, and
+"""Completions for the shell: names, references with their options in brackets, columns. Nothing here imports torch, and
 whatever goes wrong completes nothing."""
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _start_of_last(text: str) -> int:
 
 
 def _inside_brackets(inside: str, options: list[dict[str, Any]]) -> list[str]:
-    """What may stand in brackets that so far have this in them."""
+    """Completions of the text in brackets so far."""
     before, comma, last = inside.rpartition(",")
     name, equals, value = last.partition("=")
     if not equals:

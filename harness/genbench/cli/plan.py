@@ -84,7 +84,7 @@ def command(
 
 
 def _history(session: Session) -> History:
-    """What the records of the output folder tell of the runs that are to be carried out."""
+    """The records of the output folder, as far as they tell of the runs that are to be carried out."""
     from genbench.runner.history import History
 
     runs = session.store.runs

@@ -85,7 +85,7 @@ def _array(split: str, what: str, value: Any, todo: str = "give one array of num
 
 
 def _layout_hint(found: tuple[int, ...], spec: DataSpec) -> str:
-    """What to do about data points of another shape."""
+    """Advice on data points of another shape."""
     if spec.is_image:
         channels, height, width = spec.shape
         if found == (height, width, channels):
