@@ -13,7 +13,7 @@ from genbench.errors import GenbenchError, UsageError
 from genbench.model import Model
 from genbench.plugins import discovery
 from genbench.plugins.catalogue import Catalogue, import_target
-from genbench.plugins.discovery import discover, entries_of, one_line
+from genbench.plugins.discovery import discover, entries_of
 
 FAMILIES = {"ae", "vae", "ebm", "flow", "gan", "datasets", "ray"}
 
@@ -182,18 +182,6 @@ def test_texts_of_entries_are_lines_that_steer_no_terminal():
     entry = genbench.ModelEntry("m", "m:M", "my\nfamily", "one\n\ttwo \x1b[31mred\u202e", "A.\rB.")
     (found,) = entries_of(SimpleNamespace(genbench_models=lambda: [entry]))
     assert (found.family, found.summary, found.reference) == ("my family", "one two [31mred", "A. B.")
-
-
-class Unreadable(Exception):
-    def __str__(self):
-        raise RuntimeError("no")
-
-
-def test_a_reason_is_one_line_of_bounded_length_whatever_was_raised():
-    assert one_line(ValueError("a\n b")) == "ValueError: a b"
-    assert one_line(ValueError()) == "ValueError: no message"
-    assert one_line(Unreadable()) == "Unreadable: a message that can't be read"
-    assert len(one_line(ValueError("x" * 10**6))) < 600
 
 
 def test_a_plugin_can_be_blocked_by_option_and_by_environment(monkeypatch):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import warnings
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genbench.errors import GenbenchError, printable
+from genbench.files import open_plain
 
 #: EXIF's tag of the orientation, and the turn that undoes each value.
 ORIENTATION = 0x0112
@@ -36,7 +34,7 @@ def read_image(path: Path) -> Image.Image:
     """
     name = printable(path)
     try:
-        with _open(path) as file, warnings.catch_warnings():
+        with open_plain(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an image is read or refused; Pillow's remarks name no file
             image = Image.open(file)
             image.load()
@@ -57,15 +55,6 @@ def as_pixels(image: Image.Image, channels: int, height: int, width: int) -> np.
     ready = image.convert("L" if channels == 1 else "RGB")
     fitted = ImageOps.fit(ready, (width, height), method=Image.Resampling.BICUBIC)
     return np.asarray(fitted, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
-
-
-def _open(path: Path) -> BinaryIO:
-    """A plain file; nobody is waited for who might write to a pipe of this name."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError("not a plain file")
-    return open(descriptor, "rb")  # noqa: PTH123  # a descriptor has no path
 
 
 def _upright(image: Image.Image) -> Image.Image:

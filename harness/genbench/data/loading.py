@@ -11,6 +11,7 @@ from genbench.data.dataset import Dataset, DatasetSource
 from genbench.data.views import ViewOptions, apply_view
 from genbench.errors import GenbenchError, UsageError, printable
 from genbench.options import Options
+from genbench.plain import error_text
 
 
 def load(name: str, cls: type[DatasetSource], config: Options, view: ViewOptions) -> Dataset:
@@ -43,11 +44,7 @@ def load(name: str, cls: type[DatasetSource], config: Options, view: ViewOptions
 
 def in_words(error: BaseException, cls: type) -> str:
     """An exception on one line, with the last line of the file of `cls` that it came through."""
-    try:
-        message = printable(" ".join(str(error).split()))
-    except Exception:  # an exception's text is the plugin's code too
-        message = ""
-    said = f"{type(error).__name__}: {message or 'no message'}"
+    said = error_text(error)
     try:
         file = inspect.getfile(cls)
     except (TypeError, OSError):

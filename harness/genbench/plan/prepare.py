@@ -18,12 +18,12 @@ from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.metrics.base import Metric
 from genbench.model import CAPABILITIES, Model, ModelConfig, Sampler
 from genbench.options import Options
+from genbench.plain import error_text
 from genbench.plan.environment import hardware, resolve_device, versions
 from genbench.plan.exchange import MissingDataset, Prepared, PreparedDataset, PreparedModel, Wanted
 from genbench.plan.references import Reference, changed, reference_text, validate
 from genbench.plan.refusals import refusals
 from genbench.plugins.catalogue import import_target
-from genbench.plugins.discovery import one_line
 from genbench.plugins.local import import_file
 
 
@@ -87,7 +87,7 @@ def import_files(files: Iterable[Path]) -> None:
         try:
             import_file(path)
         except (Exception, SystemExit) as error:
-            raise UsageError(f"-p {path}: {one_line(error)}") from error
+            raise UsageError(f"-p {path}: {error_text(error)}") from error
 
 
 def make_metric(reference: Reference, target: str) -> Metric:
@@ -103,7 +103,7 @@ def make_metric(reference: Reference, target: str) -> Metric:
     except GenbenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"metric '{reference.name}': {one_line(error)}") from error
+        raise UsageError(f"metric '{reference.name}': {error_text(error)}") from error
     return metric
 
 
@@ -113,7 +113,7 @@ def _metric_protocol(name: str, metric: Metric, dataset: Dataset) -> dict[str, A
     except GenbenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"metric '{name}' on dataset '{dataset.name}': {one_line(error)}") from error
+        raise UsageError(f"metric '{name}' on dataset '{dataset.name}': {error_text(error)}") from error
 
 
 def _config(cls: type[Model], reference: Reference) -> tuple[ModelConfig, dict[str, Any]]:
@@ -128,7 +128,7 @@ def _config(cls: type[Model], reference: Reference) -> tuple[ModelConfig, dict[s
     except GenbenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"model '{reference.name}': its options fail: {one_line(error)}") from error
+        raise UsageError(f"model '{reference.name}': its options fail: {error_text(error)}") from error
 
 
 def _class(what: str, name: str, target: str, base: type) -> Any:

@@ -20,7 +20,7 @@ import torch
 from genbench.data import DataSpec
 from genbench.errors import UnsupportedData
 from genbench.model import Model, ModelConfig
-from genbench.plugins.discovery import one_line
+from genbench.plain import error_text
 
 #: How long one constructor may take, in seconds.
 LIMIT = 20.0
@@ -132,7 +132,7 @@ def _refusal(cls: type[Model], config: ModelConfig, data: DataSpec) -> str:
         cls.check_data(data)
         cls(data, config)
     except UnsupportedData as error:
-        return one_line(error).partition(": ")[2]
+        return error_text(error).partition(": ")[2]
     except BaseException:  # noqa: S110  # see `refusals`
         pass
     return ""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from genbench.errors import GenbenchError, UsageError, unknown
-from genbench.plugins.discovery import Discovery, Plugin, discover, one_line
+from genbench.plain import error_text
+from genbench.plugins.discovery import Discovery, Plugin, discover
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 
 E = TypeVar("E", bound=Entry)
@@ -134,7 +135,7 @@ def import_target(target: str, base: type) -> Any:
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (Exception, SystemExit) as error:
-        raise GenbenchError(f"can't import {target}: {one_line(error)}") from error
+        raise GenbenchError(f"can't import {target}: {error_text(error)}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise GenbenchError(f"{target} is no subclass of {base.__module__}.{base.__name__}")
     expected, config = getattr(base, "Config", None), getattr(found, "Config", None)

@@ -18,6 +18,7 @@ import pluggy
 
 from genbench.contained import contained
 from genbench.errors import UsageError, unknown
+from genbench.plain import error_text
 from genbench.plugins import hookspecs
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 
@@ -40,8 +41,6 @@ RESERVED_FAMILY = "reference"
 _FORBIDDEN = re.compile(r"[\s\[\]=|,:'\"]")
 #: Characters of a name, and entries of a hook, at most.
 LONGEST, MOST = 100, 10_000
-#: Characters of a reason that are shown.
-REASON = 500
 
 
 class BrokenFile(Exception):
@@ -214,15 +213,6 @@ def check(plugin: Any) -> None:
             raise TypeError(f"{name} is a hook wrapper, and hooks are called one by one")
 
 
-def one_line(error: BaseException) -> str:
-    """An exception as `Type: message` on one line, cut where it is very long."""
-    try:
-        text = _plain(str(error)) or "no message"
-    except Exception:  # a class may have any __str__
-        text = "a message that can't be read"
-    return f"{type(error).__name__}: {text if len(text) <= REASON else text[:REASON] + '…'}"
-
-
 class _Loader:
     """Loads plugins one by one into a manager; whatever one raises becomes its reason for being broken."""
 
@@ -248,7 +238,7 @@ class _Loader:
         except BaseException as error:  # a plugin may even exit while it is imported
             if module is not None and self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            reason = str(error) if isinstance(error, BrokenFile) else one_line(error)
+            reason = str(error) if isinstance(error, BrokenFile) else error_text(error)
             return Plugin(name, source, version, "broken", reason)
         return Plugin(name, source, version, entries=entries)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from genbench.plain import LARGEST
 from genbench.report.columns import in_order
 from genbench.report.layout import Row, Table, models
 from genbench.report.quantities import mean
-from genbench.results.schema import LARGEST
 
 if TYPE_CHECKING:
     from genbench.results.schema import CurvePoint, Record

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from genbench.plain import LARGEST
+
 Status = Literal["ok", "failed", "diverged", "timeout", "out_of_memory", "killed"]
 #: A run's key names its folder, so nothing but hex digits may pass.
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-#: The largest number of a record, by its size: readers take squares, differences and sums, which must be finite too.
-LARGEST = 1e150
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 #: What tables for other programs can hold as a whole number.
 Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from genbench.errors import GenbenchError
+from genbench.plain import error_text
 from genbench.plan.spec import RunSpec
-from genbench.plugins.discovery import one_line
 from genbench.results.lock import HeldLock
 from genbench.results.schema import Failure, Record
 from genbench.results.store import RECORD, Store, read_record
@@ -147,7 +147,7 @@ class RemoteExecution(Execution):
         except (EOFError, OSError):
             self.ended = True
         except Exception as error:  # whatever is wrong with what came is wrong with this run alone
-            self.lost, self.ended = f"what came from it is unreadable: {one_line(error)}", True
+            self.lost, self.ended = f"what came from it is unreadable: {error_text(error)}", True
 
     def record(self) -> Record:
         self.stop()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from genbench.metrics.base import PROTOCOL_SEED, seeded
-from genbench.plugins.discovery import one_line
+from genbench.plain import error_text
 from genbench.plugins.entries import SelftestEntry
 from genbench.selftest.base import Check
 
@@ -49,7 +49,7 @@ def prove(entry: SelftestEntry) -> list[Outcome]:
         if not outcomes:
             raise ValueError(f"{entry.target} yields no checks")
     except Exception as error:
-        outcomes.append(Outcome(entry.name, None, one_line(error)))
+        outcomes.append(Outcome(entry.name, None, error_text(error)))
     return outcomes
 
 
