@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,7 +47,12 @@ class Measurement:
         stderr: standard error over the test data (not over seeds), or None where none is known.
         settings: what else was decided when it was measured (K, n, …), in the metric's own words.
         interval: `(low, high)`, a 95% interval, where there is a better one than `value` ± 1.96 `stderr`.
-        flags: what a reader must know before believing the number, each in a few words.
+        flags: why the number is not to be believed, each in a few words; a flagged number is shown and not ranked.
+        notes: what a reader should know beside the number, each in a few words; a note disqualifies nothing.
+        points: pseudo-values `(g,)` of the number over the groups that `genbench.metrics.resampling.point_groups` makes
+            of the test (or reference) points, which are the same for all models; their mean is the number, but for a
+            bias of order 1/n, and their standard deviation over the root of g is its standard error over those points.
+            None where the number is not about points.
     """
 
     name: str
@@ -58,6 +64,8 @@ class Measurement:
     settings: dict[str, Any] = field(default_factory=dict)
     interval: tuple[float, float] | None = None
     flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    points: np.ndarray | None = None
 
 
 @dataclass

@@ -18,6 +18,8 @@ from genbench.metrics.base import PROTOCOL_SEED
 
 #: Groups that the jackknife leaves out in turn.
 GROUPS = 20
+#: Groups of test points over which every number has pseudo-values, where there are as many points.
+POINT_GROUPS = 100
 #: Bootstrap samples.
 RESAMPLES = 1000
 #: The two-sided 95% quantile of the normal distribution.
@@ -52,6 +54,27 @@ def jackknife(whole: float, without: Sequence[float]) -> Jackknifed:
     variance = (groups - 1) / groups * math.fsum((value - mean) ** 2 for value in without)
     stderr = math.sqrt(variance)
     return Jackknifed(groups * whole - (groups - 1) * mean, stderr, float(stdtrit(groups - 1, 0.975)) * stderr)
+
+
+def point_groups(n: int) -> np.ndarray:
+    """The group of each of `n` test points, `(n,)`, in the order of `genbench.metrics.base.choose`: a group of its own
+    for each point where there are no more than `POINT_GROUPS`."""
+    return group_of(n, min(n, POINT_GROUPS))
+
+
+def pseudo_values(whole: float, without: np.ndarray) -> np.ndarray:
+    """The jackknife's pseudo-values `(g,)` (Tukey 1958) of an estimate from all points, and from all but each group."""
+    return len(without) * whole - (len(without) - 1) * without
+
+
+def mean_points(values: np.ndarray) -> np.ndarray:
+    """The pseudo-values `(g,)` of the mean of `values` `(n,)`, which are those of the test points in the order of
+    `choose`: the means over the groups, but for groups of unequal size."""
+    groups = point_groups(len(values))
+    if len(values) < 2:
+        return np.asarray(values, dtype=np.float64)
+    sizes, sums = np.bincount(groups), np.bincount(groups, weights=values)
+    return pseudo_values(float(sums.sum() / len(values)), (sums.sum() - sums) / (len(values) - sizes))
 
 
 @dataclass(frozen=True)

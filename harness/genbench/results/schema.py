@@ -18,6 +18,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 #: What tables and their columns are told apart by: one line that shows all there is of it, so that no two look alike.
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$")]
+#: Base64, of 100 groups at most; see `genbench.results.points`.
+Points = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=160)]
 #: Artifacts lie in the run's own folder: a plain file name, never a path.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.[a-z0-9]+$")]
 
@@ -66,6 +68,8 @@ class Value:
     Attributes:
         metric: the metric that it answers, e.g. `likelihood` for `bits_per_dim`.
         protocol: hash of all that must agree before two values may be compared.
+        points: the pseudo-values over groups of test points, as `genbench.results.points.packed` writes them; empty
+            where there are none.
     """
 
     name: Line
@@ -79,6 +83,8 @@ class Value:
     settings: dict[str, Any]
     interval: tuple[Finite, Finite] | None = None
     flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    points: Points = ""
 
 
 class Unmeasured(Part):

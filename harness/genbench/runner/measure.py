@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
 from genbench import clocks
 from genbench.metrics.base import Measurement, Metric, NotApplicable, Subject, seeded
+from genbench.metrics.resampling import POINT_GROUPS
 from genbench.plain import NAME, error_message, error_text, kind_text, one_number, plain_line, plain_value
 from genbench.plan.spec import canonical_hash
+from genbench.results.points import packed
 from genbench.results.schema import Unmeasured, Value
 from genbench.runner.log import say_traceback
 from genbench.runner.overstayed import Overstayed
@@ -155,7 +158,6 @@ def _value(measurement: Measurement, metric: str, protocol: str) -> Value:
     for what, text in (("name", measurement.name), ("unit", measurement.unit)):
         if isinstance(text, str) and len(text) > NAME:
             raise ValueError(f"the {what} of a measurement has {len(text)} characters; at most {NAME} are shown")
-    flags = (measurement.flags,) if isinstance(measurement.flags, str) else measurement.flags
     try:
         return Value(
             name=measurement.name,
@@ -168,10 +170,30 @@ def _value(measurement: Measurement, metric: str, protocol: str) -> Value:
             protocol=protocol,
             settings=plain_value(measurement.settings),
             interval=measurement.interval,
-            flags=tuple(plain_line(flag) for flag in flags),
+            flags=_lines(measurement.flags),
+            notes=_lines(measurement.notes),
+            points=_points(measurement),
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         name = plain_line(measurement.name, NAME)
         raise ValueError(f"the measurement '{name}' can't be recorded: {field}: {first['msg']}") from None
+
+
+def _lines(texts: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(plain_line(text) for text in ((texts,) if isinstance(texts, str) else texts))
+
+
+def _points(measurement: Measurement) -> str:
+    """The pseudo-values as a record has them; empty where there are none.
+
+    Raises:
+        ValueError: they are no row of finite numbers, of which a record holds `POINT_GROUPS` at most.
+    """
+    if measurement.points is None:
+        return ""
+    points = np.asarray(measurement.points, dtype=np.float64)
+    if points.ndim != 1 or len(points) > POINT_GROUPS or not np.isfinite(points).all():
+        raise ValueError(f"the pseudo-values of {measurement.name} are not at most {POINT_GROUPS} finite numbers")
+    return packed(points)
