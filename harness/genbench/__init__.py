@@ -5,30 +5,37 @@ Plugin authors import `hookimpl` and the entries from here and the model contrac
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
-
-import pluggy
-
-from genbench.plugins.entries import DatasetEntry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
-from genbench.selftest.base import Check
 
 if TYPE_CHECKING:
     from genbench.api import run
-
-#: Marks hook implementations of plugins.
-hookimpl = pluggy.HookimplMarker("genbench")
-
+    from genbench.plugins.entries import DatasetEntry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
+    from genbench.plugins.hookspecs import hookimpl
+    from genbench.selftest.base import Check
 
 __all__ = ["Check", "DatasetEntry", "ExecutorEntry", "MetricEntry", "ModelEntry", "SelftestEntry", "hookimpl", "run"]
 
+#: Where each name comes from. They are imported where they are asked for: `genbench --help` does without them.
+_HOMES = {
+    "run": "genbench.api",
+    "hookimpl": "genbench.plugins.hookspecs",
+    "Check": "genbench.selftest.base",
+    **dict.fromkeys(
+        ("DatasetEntry", "ExecutorEntry", "MetricEntry", "ModelEntry", "SelftestEntry"), "genbench.plugins.entries"
+    ),
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "run":
-        from genbench.api import run
-
-        return run
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("genbench")
     raise AttributeError(f"module 'genbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -90,7 +90,7 @@ class NoConfig(DatasetSource):
 ODD = {
     Raises: r"KeyError: 'column\nx' (line ",
     RaisesDeep: "ValueError: cannot reshape array of size 2 into shape (3,) (line ",
-    RaisesWordless: "Wordless: no message (line ",
+    RaisesWordless: "Wordless: <Wordless without text> (line ",
     Exits: "SystemExit: no data today (line ",
     Constructor: "OSError: no space (line ",
     Returns: "load returns a dict; it should return a genbench.data.Dataset",

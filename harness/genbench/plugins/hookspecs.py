@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from genbench.results.schema import Record
 
 hookspec = pluggy.HookspecMarker("genbench")
+#: Marks hook implementations of plugins.
+hookimpl = pluggy.HookimplMarker("genbench")
 
 
 @hookspec

@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from genbench import hookimpl
+from genbench.plain import error_text
 from genbench.plugins.discovery import (
     API_VERSION,
     ENTRY_HOOKS,
@@ -35,7 +36,6 @@ from genbench.plugins.discovery import (
     check,
     entries_of,
     file_version,
-    one_line,
 )
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
 from genbench.processes import adopt_orphans, kill_children, kill_tree, signal_at_end_of_parent
@@ -211,7 +211,7 @@ def _list(path: Path) -> dict[str, Any]:
         entries = [(type(entry).__name__, dataclasses.asdict(_own(entry, path))) for entry in entries_of(module)]
         version = _version(path, set(sys.modules) - before)
     except BaseException as error:  # what a terminal interrupts is the parent
-        return {"error": one_line(error)}
+        return {"error": error_text(error)}
     return {"entries": entries, "lifecycle": any(hasattr(module, h) for h in LIFECYCLE_HOOKS), "version": version}
 
 

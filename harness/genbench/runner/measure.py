@@ -196,4 +196,4 @@ def _points(measurement: Measurement) -> str:
     points = np.asarray(measurement.points, dtype=np.float64)
     if points.ndim != 1 or len(points) > POINT_GROUPS or not np.isfinite(points).all():
         raise ValueError(f"the pseudo-values of {measurement.name} are not at most {POINT_GROUPS} finite numbers")
-    return packed(points)
+    return packed(points.tolist())
