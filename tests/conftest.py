@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+#: Before a worker of pytest-xdist takes its part of them.
+CORES = sorted(os.sched_getaffinity(0))
 
 
 def pytest_addoption(parser):
@@ -11,6 +13,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        # several threads each on the same cores would wait for each other most of the time
+        number, count = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(0, CORES[number::count] or CORES)
     if shift := config.getoption("--seed-shift"):
         from seedshift import SeedShift  # imports torch, which takes seconds
 
@@ -18,12 +24,28 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
+    too_few = pytest.mark.skip(reason="needs two cores")
+    for item in items:
+        if len(CORES) < 2 and item.get_closest_marker("two_cores"):
+            item.add_marker(too_few)
     missing = pytest.mark.skip(reason="needs the MNIST files: set GENBENCH_DATA to a folder with MNIST/raw")
     folder = os.environ.get("GENBENCH_DATA")
     if folder is None or not (Path(folder) / "MNIST" / "raw" / "train-images-idx3-ubyte").exists():
         for item in items:
             if item.get_closest_marker("mnist"):
                 item.add_marker(missing)
+
+
+@pytest.fixture(autouse=True)
+def all_cores(request):
+    """A test that needs two cores has all of them, whatever the part of this process is."""
+    if not request.node.get_closest_marker("two_cores"):
+        yield
+        return
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES)
+    yield
+    os.sched_setaffinity(0, mine)
 
 
 @pytest.fixture(scope="session")

@@ -263,9 +263,8 @@ def test_half_a_record_is_never_read_as_whole(tmp_path, capsys):
         assert records(tmp_path)["fine"].status == "ok"
 
 
+@pytest.mark.two_cores
 def test_jobs_run_side_by_side_on_cores_of_their_own(tmp_path, monkeypatch):
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("needs two cores")
     assert run("steady,steady[width=2]", tmp_path, "--jobs", "2", budget="100steps") == 0
     found = records(tmp_path)
     assert {record.provenance["threads"] for record in found.values()} == {len(os.sched_getaffinity(0)) // 2}

@@ -135,10 +135,9 @@ def test_a_record_says_which_driver_there_was(tmp_path, monkeypatch):
     assert environment.driver_version() == "580.82.07"
 
 
+@pytest.mark.two_cores
 def test_runs_on_two_gpus_are_under_way_at_a_time_and_each_sees_its_own(tmp_path, monkeypatch):
     """As on a machine with two GPUs, but that the models compute on the CPU."""
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("needs two cores")
     monkeypatch.setenv("GENBENCH_TEST", str(tmp_path))
     monkeypatch.setattr("genbench.runner.local.make_slots", lambda jobs, gpus: make_slots(jobs, GPUS))
     out = tmp_path / "out"

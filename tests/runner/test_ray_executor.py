@@ -18,7 +18,7 @@ from genbench.runner.draft import RESUME
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'genbench[ray]'"),
-    pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores, for two Ray workers"),
+    pytest.mark.two_cores,
 ]
 
 MODELS = "steady,steady[width=2],raises"
