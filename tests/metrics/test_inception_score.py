@@ -28,6 +28,13 @@ def test_its_error_is_that_of_the_mean_of_independent_parts():
     assert errors.square().mean().sqrt() == pytest.approx(values.std().item(), rel=5 / math.sqrt(400))
 
 
+class Greys(Sampler):
+    """Even pictures of random brightness: unlike noise, they differ to a network of random weights."""
+
+    def sample(self, n, y=None):
+        return torch.randint(256, (n, 1, 1, 1)).expand(n, 1, 16, 16) / 255
+
+
 class Noise(Sampler):
     def sample(self, n, y=None):
         return torch.randint(256, (n, 1, 16, 16)) / 255
@@ -63,7 +70,7 @@ def test_it_is_torch_fidelity_s(make_subject, weights):
 
     x = torch.zeros(10, 1, 16, 16, dtype=torch.uint8).numpy()
     dataset = Dataset("black", DataSpec((1, 16, 16), "discrete", 256), Split(x), Split(x), Split(x), family="black")
-    subject = make_subject(Noise(), dataset)
+    subject = make_subject(Greys(), dataset)
     metric = InceptionScore(InceptionScore.Config(weights=weights, splits=2))
     (found,) = metric.measure(subject)
 
