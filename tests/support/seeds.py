@@ -29,7 +29,8 @@ def main(arguments):
 def run(shift, threads, arguments):
     """The outcome of pytest in a process of its own."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "pytest", "-q", f"--seed-shift={shift}", *(arguments or TESTS)]
+    side_by_side = ["--numprocesses=logical", "--maxprocesses=4"] if threads == 1 else []
+    command = [sys.executable, "-m", "pytest", "-q", f"--seed-shift={shift}", *side_by_side, *(arguments or TESTS)]
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
 
 
