@@ -91,6 +91,7 @@ def test_a_target_that_is_no_executor_is_refused(tmp_path):
         make_executor(Catalogue.find([str(path)]), "strange", None)
 
 
+@pytest.mark.two_cores
 def test_a_third_party_executor_gives_the_records_that_the_local_one_gives(elsewhere, tmp_path):
     out, code = elsewhere
     assert code == 3
