@@ -18,7 +18,8 @@ def catalogue():
 def prepared(wanted, **changes):
     models = [PreparedModel(r.name, str(r), dict(r.options), ["Sampler"], {}) for r, _ in wanted.models]
     datasets = [PreparedDataset(r.name, str(r), {}, {}, "f" * 16, {"fid": {"n": 10}}) for r, _ in wanted.datasets]
-    found = Prepared(models, datasets, {"fid": {"n": 10}}, "cpu", {"cpu": "x", "threads": 2}, {"genbench": "0"}, True)
+    cpu = {"cpu": "x", "threads": 2}
+    found = Prepared(models, datasets, {"fid": {"n": 10}}, "cpu", cpu, {"genbench": "0"}, True, [])
     return replace(found, **changes)
 
 
@@ -148,7 +149,8 @@ def refused_models(wanted):
 
 def test_the_key_depends_on_what_is_run_and_on_nothing_else(catalogue):
     run = make_plan(Suite(models=("pca",)), catalogue, prepared).runs[-1]
-    same = replace(run, files=("/elsewhere.py",), label="other", protocol={})
+    moved = {"files": ("/elsewhere.py",), "dataset_config": {"path": "/elsewhere"}, "label": "other"}
+    same = replace(run, **moved, protocol={}, hardware={}, metrics={}, metric_protocols={})
     assert same.key == run.key
     for change in (
         {"seed": 1},
@@ -159,11 +161,43 @@ def test_the_key_depends_on_what_is_run_and_on_nothing_else(catalogue):
         {"device": "cuda:0"},
         {"precision": "bf16"},
         {"view": {"binarize": "static"}},
-        {"metrics": {}},
+        {"source": "0" * 12},
+        {"compile": True},
         {"select": "last"},
     ):
         assert replace(run, **change).key != run.key, change
     assert replace(run, device="cuda:1").key == replace(run, device="cuda:0").key
+
+
+def protocols(catalogue, budget="2000steps", models=("pca",), **changes):
+    """The hashes of the whole protocol, and of a quality's and a speed's, under these circumstances."""
+
+    def prepare(wanted):
+        found = prepared(wanted, timed=["throughput"], **changes)
+        own = {"fid": {"n": 10}, "throughput": {}}
+        return replace(found, datasets=[replace(dataset, metrics=own) for dataset in found.datasets])
+
+    run = make_plan(Suite(models=models, budget=budget), catalogue, prepare).runs[-1]
+    return run.protocol_hash, run.value_protocol("fid"), run.value_protocol("throughput")
+
+
+OTHER_MACHINE = {"hardware": {"cpu": "y", "threads": 64}, "versions": {"genbench": "0", "torch": "9"}}
+
+
+def test_under_a_budget_in_steps_only_speed_depends_on_the_machine(catalogue):
+    whole, quality, speed = protocols(catalogue)
+    elsewhere = protocols(catalogue, **OTHER_MACHINE)
+    assert elsewhere[:2] == (whole, quality)
+    assert elsewhere[2] != speed
+
+
+def test_under_a_budget_in_seconds_every_number_depends_on_the_machine(catalogue):
+    here, elsewhere = protocols(catalogue, "30s"), protocols(catalogue, "30s", **OTHER_MACHINE)
+    assert all(one != other for one, other in zip(here, elsewhere, strict=True))
+
+
+def test_numbers_depend_neither_on_the_model_nor_on_versions(catalogue):
+    assert protocols(catalogue, "30s") == protocols(catalogue, "30s", models=("ppca",), versions={"genbench": "9"})
 
 
 @pytest.mark.parametrize(

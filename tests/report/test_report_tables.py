@@ -83,7 +83,7 @@ def test_one_table_per_protocol_and_what_differs(records):
     tables = build_tables(records)
 
     assert [table.differs for table in tables] == [{"budget": "5s"}, {"budget": "30s"}]
-    assert tables[0].title == "digits · budget 5s · fp32 · best weights · Some CPU @ 2 GHz, 2 threads"
+    assert tables[0].title == "digits · budget 5s · Some CPU @ 2 GHz, 2 threads"
     assert sum(len(table.rows) for table in tables) == len({(r.protocol_hash, r.spec.label) for r in records})
 
 
@@ -162,8 +162,7 @@ def test_uneven_columns_say_which_settings_differ(record, number):
         record("b", [number("fid", 10.0, protocol="one", sha256=one, k=3, dims=9)]),
         record("c", [number("fid", 20.0, protocol="other", sha256=other, k=3, dims=9)]),
     ]
-    asked = runs[2].protocol | {"metrics": {"fid": {"n": 50}}}
-    runs[2] = runs[2].model_copy(update={"protocol": asked})
+    runs[2] = runs[2].model_copy(update={"metric_protocols": {"fid": {"n": 50}}})
 
     (column,) = only(runs).columns
     assert column.differs == {"sha256": ("111111111111…", "222222222222…"), "n": ("–", "50")}

@@ -34,10 +34,20 @@ HOSTILE = (
 )
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 #: Fields that are not free: the schema allows few values, or none of these characters.
-FIXED = {"schema", "key", "status", "kind", "better", "select", "family", "points"}
+FIXED = {"schema", "key", "status", "kind", "better", "select", "family", "points", "checksum"}
 LINES, COLUMNS = {"unit", "protocol", "protocol_hash"}, {"name", "metric", "names"}
 #: Dicts with names that are as free as their values.
-FREE = {"config", "dataset_config", "view", "metrics", "protocol", "selected", "provenance", "settings"}
+FREE = {
+    "metric_protocols",
+    "config",
+    "dataset_config",
+    "view",
+    "metrics",
+    "protocol",
+    "selected",
+    "provenance",
+    "settings",
+}
 #: Dicts of numbers or file names, with what else is put there.
 ADDED = {"timing": 1.0, "artifacts": "samples.png"}
 

@@ -106,11 +106,15 @@ class Metric(ABC):
         Config: its options; all of them are part of the protocol.
         requires: the capabilities of which a model needs at least one; empty where none is needed.
         names: the names of the measurements that it can give, in the order of the table's columns.
+        version: raised with every change after which its numbers are not what they were.
+        timed: it measures speed, so that its numbers depend on what computes.
     """
 
     Config: ClassVar[type[Options]] = Options
     requires: ClassVar[tuple[type, ...]] = ()
     names: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+    timed: ClassVar[bool] = False
 
     def __init__(self, config: Options) -> None:
         self.config = config

@@ -38,6 +38,7 @@ class Throughput(Metric):
         )
 
     requires: ClassVar[tuple[type, ...]] = ()
+    timed: ClassVar[bool] = True
     names: ClassVar[tuple[str, ...]] = (
         "train_images_per_s",
         "sample_images_per_s",

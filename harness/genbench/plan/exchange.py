@@ -78,6 +78,7 @@ class Prepared:
     Attributes:
         missing: the datasets that can't be had.
         calibrated: whether a metric that judges samples is among those wanted, so that reference rows make sense.
+        timed: the metrics of speed.
     """
 
     models: list[PreparedModel]
@@ -87,4 +88,5 @@ class Prepared:
     hardware: dict[str, Any]
     versions: dict[str, str]
     calibrated: bool
+    timed: list[str]
     missing: list[MissingDataset] = field(default_factory=list)

@@ -102,6 +102,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
         "select": suite.select,
         "metrics": prepared.metrics,
         "metric_targets": {reference.name: target for reference, target in asked.metrics},
+        "hardware": prepared.hardware,
         "files": tuple(str(path) for path in catalogue.files),
     }
     runs: list[RunSpec] = []
@@ -115,7 +116,8 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
             "dataset_target": entry.target,
             "view": dataset.view,
             "fingerprint": dataset.fingerprint,
-            "protocol": _protocol(suite, budget, prepared, dataset),
+            "protocol": _protocol(budget, prepared, dataset),
+            "metric_protocols": _metric_protocols(prepared, dataset),
         }
         if prepared.calibrated:
             runs += [_reference_row(name, here, prepared.versions["genbench"]) for name in REFERENCE_ROWS]
@@ -132,6 +134,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
                     config=model.config,
                     target=offer.entry.target,
                     plugin=(_distribution(offer.plugin.source), offer.plugin.version),
+                    source=offer.source,
                     seed=seed,
                     **here,
                 )
@@ -203,19 +206,23 @@ def _short(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _protocol(suite: Suite, budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> dict[str, Any]:
-    compiled = {"compile": True} if suite.compile else {}
-    return compiled | {
+def _protocol(budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> dict[str, Any]:
+    """What every number of a run depends on beside the model: the data as they are presented, and the budget; where
+    that is in seconds, also what computes."""
+    timed = {"hardware": prepared.hardware} if budget.seconds is not None else {}
+    return timed | {
         "dataset": dataset.name,
-        "dataset_config": dataset.config,
         "view": dataset.view,
         "fingerprint": dataset.fingerprint,
         "budget": str(budget),
-        "precision": suite.precision,
-        "select": suite.select,
-        "hardware": prepared.hardware,
-        "versions": prepared.versions,
-        "metrics": dataset.metrics,
+    }
+
+
+def _metric_protocols(prepared: Prepared, dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
+    """What the numbers of each metric depend on beside that; those of a metric of speed, on what computes."""
+    return {
+        name: own | ({"hardware": prepared.hardware} if name in prepared.timed else {})
+        for name, own in dataset.metrics.items()
     }
 
 
@@ -227,8 +234,9 @@ def _reference_row(name: str, common: dict[str, Any], version: str) -> RunSpec:
         config={},
         target="",
         plugin=("genbench", version),
+        source="",
         seed=0,
-        **common,
+        **common | {"precision": "fp32", "select": "best", "compile": False},
     )
 
 

@@ -74,6 +74,7 @@ def prepare(wanted: Wanted) -> Prepared:
         hardware=hardware(device),
         versions=versions(),
         calibrated=any(Sampler in metric.requires for metric in metrics.values()),
+        timed=[name for name, metric in metrics.items() if metric.timed],
     )
 
 
@@ -109,7 +110,7 @@ def make_metric(reference: Reference, target: str) -> Metric:
 
 def _metric_protocol(name: str, metric: Metric, dataset: Dataset) -> dict[str, Any]:
     try:
-        return metric.protocol(dataset)
+        return metric.protocol(dataset) | {"version": metric.version}
     except GenbenchError:
         raise
     except (Exception, SystemExit) as error:

@@ -13,6 +13,7 @@ from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.plain import error_text
 from genbench.plugins.discovery import Discovery, Plugin, discover
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.plugins.sources import package_hash
 
 E = TypeVar("E", bound=Entry)
 
@@ -23,6 +24,12 @@ class Offer(Generic[E]):
 
     entry: E
     plugin: Plugin
+
+    @property
+    def source(self) -> str:
+        """The hash of the sources that the entry comes from."""
+        file = Path(self.plugin.source)
+        return package_hash(self.entry.target, file.parent if file.suffix == ".py" else None)
 
 
 class Catalogue:

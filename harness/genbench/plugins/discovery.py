@@ -21,6 +21,7 @@ from genbench.errors import UsageError, unknown
 from genbench.plain import error_text
 from genbench.plugins import hookspecs
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
+from genbench.plugins.sources import file_hash
 
 GROUP = "genbench"
 API_VERSION = 1
@@ -54,7 +55,7 @@ class Plugin:
     Attributes:
         name: the entry point's name, or the file's.
         source: its distribution, or the file it was loaded from.
-        version: the distribution's version; of a file, the hash of its content and of what it imports from beside it.
+        version: the distribution's version; of a file, the hash of its content and of the local sources it imports.
         status: `"active"`, `"broken"` (see `reason`) or `"blocked"` (by the user).
         entries: the models, datasets, metrics, proofs and executors that it offers.
     """
@@ -97,11 +98,7 @@ def discover(options: Sequence[str] = ()) -> Discovery:
         plugins.append(load(point.name, source, version, point.load))
     for path in files:
         name = _free_name(path, [plugin.name for plugin in plugins])
-        plugin = load(name, str(path), "", partial(_local, path))
-        if plugin.status == "active":
-            stand_in: Any = manager.get_plugin(name)
-            plugin = replace(plugin, version=stand_in.version)
-        plugins.append(plugin)
+        plugins.append(load(name, str(path), file_hash(path), partial(_local, path)))
     names = {plugin.name for plugin in plugins}
     for name in sorted(blocked - names):
         raise unknown("plugin to block", name, names)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import importlib.util
 import json
 import os
@@ -20,7 +19,6 @@ import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -42,8 +40,6 @@ from genbench.processes import adopt_orphans, kill_children, kill_tree, signal_a
 
 #: How long loading a file may take, in seconds.
 LIMIT = 60.0
-#: What the path of a module of Python's own, or of an installed package, looks like.
-_INSTALLED = re.compile(rf"^{re.escape(sysconfig.get_path('stdlib'))}/|/(site|dist)-packages/")
 #: The folders of the files that were imported, the last one first.
 _folders: list[str] = []
 
@@ -52,15 +48,13 @@ class StandIn:
     """Offers what a local plugin file offers, without having loaded it.
 
     Attributes:
-        version: the hash of the file's content and of the modules that it imports from outside of the installed ones.
         module: the file itself, where it has lifecycle hooks.
     """
 
     GENBENCH_API = API_VERSION
 
-    def __init__(self, entries: list[Entry], version: str, module: ModuleType | None = None) -> None:
+    def __init__(self, entries: list[Entry], module: ModuleType | None = None) -> None:
         self.entries = entries
-        self.version = version
         self.module = module
         for hook in LIFECYCLE_HOOKS:
             if hasattr(module, hook):
@@ -108,7 +102,7 @@ def stand_in(path: Path) -> StandIn:
     if answer["lifecycle"]:
         with contextlib.redirect_stdout(sys.stderr):
             module = import_file(path)
-    return StandIn(entries, answer["version"], module)
+    return StandIn(entries, module)
 
 
 def _ask(path: Path) -> dict[str, Any]:
@@ -205,33 +199,18 @@ def _is_free(path: Path) -> bool:
 
 def _list(path: Path) -> dict[str, Any]:
     try:
-        before = set(sys.modules)
         module = import_file(path)
         check(module)
         entries = [(type(entry).__name__, dataclasses.asdict(_own(entry, path))) for entry in entries_of(module)]
-        version = _version(path, set(sys.modules) - before)
     except BaseException as error:  # what a terminal interrupts is the parent
         return {"error": error_text(error)}
-    return {"entries": entries, "lifecycle": any(hasattr(module, h) for h in LIFECYCLE_HOOKS), "version": version}
+    return {"entries": entries, "lifecycle": any(hasattr(module, h) for h in LIFECYCLE_HOOKS)}
 
 
 def _own(entry: Entry, path: Path) -> Entry:
     """The entry with a target in this file under the file's private name."""
     module, _, name = entry.target.partition(":")
     return dataclasses.replace(entry, target=f"{module_name(path)}:{name}") if module == path.stem else entry
-
-
-def _version(path: Path, imported: set[str]) -> str:
-    """The hash of the file's content, and of the sources that it imports from outside of the installed packages."""
-    sources = {}
-    for name in sorted(imported):
-        source = Path(str(getattr(sys.modules.get(name), "__file__", None)))
-        own = name.partition(".")[0].partition("_")[0] == "genbench"
-        if not own and source != path and not _INSTALLED.search(str(source)) and source.is_file():
-            sources[name] = hashlib.sha256(source.read_bytes()).hexdigest()
-    if not sources:
-        return file_version(path)
-    return hashlib.sha256(json.dumps([file_version(path), sources]).encode()).hexdigest()[:12]
 
 
 def _main(path: Path) -> None:

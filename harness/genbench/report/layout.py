@@ -108,6 +108,7 @@ class Row:
     Attributes:
         label: unique in its table.
         keys: of its records, by seed.
+        precision, select: how it was trained, and which of its weights were scored.
         ok: how many of its runs are ok.
         statuses: how many runs have which status.
         cells: by the column's name; for every column of the table at least.
@@ -118,6 +119,8 @@ class Row:
     family: str
     keys: tuple[str, ...]
     ok: int
+    precision: str
+    select: str
     statuses: Mapping[str, int]
     cells: Mapping[str, Cell]
 
@@ -163,7 +166,7 @@ class Table:
     """All records of one protocol.
 
     Attributes:
-        title: data, budget, precision, selection, hardware.
+        title: data, budget and, under a budget in seconds, hardware.
         differs: the fields of the protocol in which the tables built together differ, with this one's values.
         order: what its rows are sorted by, in words.
         found: the names of all columns that any record has.

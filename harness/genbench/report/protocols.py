@@ -64,16 +64,21 @@ def _short(text: str) -> str:
 
 
 def heading(record: Record) -> list[str]:
-    """What was held fixed for this record: data, budget, precision, selection, hardware."""
-    spec = record.spec
+    """Data, budget and, where numbers depend on it, hardware: what was held fixed for this record."""
     hardware = record.protocol.get("hardware")
-    return [
-        one_line(spec.data),
-        f"budget {one_line(spec.budget)}",
-        one_line(spec.precision) + (", compiled" if spec.compile else ""),
-        f"{spec.select} weights",
-        _hardware(hardware) if isinstance(hardware, Mapping) and hardware else one_line(spec.device),
+    fixed = [one_line(record.spec.data), f"budget {one_line(record.spec.budget)}"]
+    return [*fixed, _hardware(hardware)] if isinstance(hardware, Mapping) and hardware else fixed
+
+
+def row_label(record: Record) -> str:
+    """The model's label, with the precision, compilation and choice of weights where they are not the usual ones."""
+    spec = record.spec
+    unusual = [
+        one_line(spec.precision) if spec.precision != "fp32" else "",
+        "compiled" if spec.compile else "",
+        f"{spec.select} weights" if spec.select != "best" else "",
     ]
+    return " · ".join([one_line(spec.label), *filter(None, unusual)])
 
 
 def _hardware(parts: Mapping[str, Any]) -> str:

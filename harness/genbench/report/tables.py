@@ -13,7 +13,7 @@ from genbench.errors import unknown
 from genbench.report.columns import ORDER, in_order, is_main
 from genbench.report.failures import failures
 from genbench.report.layout import REFERENCE, STATUS_WORDS, Cell, Column, Problem, Row, Table, Unanswered
-from genbench.report.protocols import differences, flatten, heading, one_line
+from genbench.report.protocols import differences, flatten, heading, one_line, row_label
 from genbench.report.quantities import NORMAL_95, agree, decimals_for, mean, t_interval
 from genbench.report.ranking import judge, natural, order_text, rank
 from genbench.results.account import accounted
@@ -160,7 +160,7 @@ def _by_config(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]
         config = record.spec.config
         if id(config) not in texts:
             texts[id(config)] = json.dumps(config, sort_keys=True)
-        found.setdefault((one_line(record.spec.label), texts[id(config)]), []).append(record)
+        found.setdefault((row_label(record), texts[id(config)]), []).append(record)
     return found
 
 
@@ -227,8 +227,7 @@ def _differing(name: str, records: Iterable[Record]) -> dict[str, tuple[str, ...
     setting that differs among values of one protocol is the model's own and no difference."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record, value in [(one, value) for one in records for value in one.metrics if value.name == name]:
-        part = f"metrics.{value.metric}."
-        asked = {path.removeprefix(part): s for path, s in flatten(record.protocol).items() if path.startswith(part)}
+        asked = flatten(record.metric_protocols.get(value.metric, {}))
         groups.setdefault(value.protocol, []).append({"metric": value.metric, **flatten(value.settings), **asked})
     own = {name for same in groups.values() for each in differences(same) for name in each}
     split = differences([{name: s for name, s in same[0].items() if name not in own} for same in groups.values()])
@@ -245,6 +244,8 @@ def _row(label: str, group: Sequence[Record], columns: Iterable[Column]) -> Row:
         family=spec.family,
         keys=tuple(record.key for record in group),
         ok=len(ok),
+        precision=one_line(spec.precision),
+        select=spec.select,
         statuses=Counter(record.status for record in group),
         cells={
             column.name: _cell(column, values.get(column.name, []), gaps.get(column.name, []), ok)

@@ -45,7 +45,9 @@ def _line(table: Table, row: Row) -> dict[str, Any]:
     line: dict[str, Any] = {
         "protocol": table.protocol_hash,
         "data": table.data,
-        **{name: one_line(table.protocol.get(name, "")) for name in ("budget", "precision", "select")},
+        "budget": one_line(table.protocol.get("budget", "")),
+        "precision": row.precision,
+        "select": row.select,
         "label": row.label,
         "model": one_line(row.model),
         "family": one_line(row.family),

@@ -36,6 +36,7 @@ def _claims(record: Record) -> dict[str, Any]:
     spec["device"] = record.spec.device.partition(":")[0]  # which of the machine's GPUs it was does not matter
     budget, error = record.budget, record.error
     claims: dict[str, Any] = {"status": record.status, "spec": spec, "protocol": record.protocol}
+    claims["metric_protocols"] = record.metric_protocols
     claims |= {"protocol_hash": record.protocol_hash, "capabilities": record.capabilities}
     claims |= {"budget": budget.allowed.model_dump(), "selected": record.selected}
     claims |= {"steps": budget.used.steps, "samples": budget.used.samples}

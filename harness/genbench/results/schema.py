@@ -156,8 +156,12 @@ class Record(Part):
     """What a run leaves.
 
     Attributes:
-        protocol: all that must agree before numbers may be compared: dataset and fingerprint, view, budget, metric
-            settings, precision, selection, hardware, versions. `protocol_hash` is its hash.
+        schema: 2; what was written as 1 says less of itself, and can't be checked against itself.
+        checksum: see `genbench.results.consistency`.
+        protocol: all that must agree before any numbers may be compared: dataset and fingerprint, view, budget and,
+            where that is in seconds, the hardware. `protocol_hash` is its hash.
+        metric_protocols: what must agree beside it before two numbers of a metric may be compared: the metric's options
+            and version, the feature extractor; by the metric.
         selected: which weights were scored: `{"rule": "best" or "last", "fraction": …, "steps": …}`.
         artifacts: what lies beside the record, by purpose (`checkpoint`, `samples`, …).
         timing: seconds of `setup`, `training`, `curve` and `evaluation`; of training, as far as it is known,
@@ -169,12 +173,14 @@ class Record(Part):
             the fields with content that no record can hold.
     """
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[1, 2] = Field(default=2, alias="schema")
     key: Key
     status: Status
     spec: Spec
     protocol: dict[str, Any]
     protocol_hash: Line
+    checksum: Line = ""
+    metric_protocols: dict[str, dict[str, Any]] = {}
     capabilities: list[str] = []
     budget: BudgetUse
     selected: dict[str, Any] = {}

@@ -32,6 +32,7 @@ class Sharing:
         known = self._known[record.protocol_hash, spec.label]
         for owner, name in (
             (record, "protocol"),
+            (record, "metric_protocols"),
             (record, "capabilities"),
             (record, "unmeasured"),
             (spec, "config"),

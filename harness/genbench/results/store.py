@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from genbench.errors import GenbenchError
 from genbench.files import is_plain, read_content, remove, remove_unless_plain
+from genbench.results.consistency import contradiction
 from genbench.results.schema import Record
 from genbench.results.sharing import Sharing
 
@@ -25,7 +26,7 @@ RECORD = "record.json"
 MANY = 1000
 #: Bytes of a record, at most: the largest of those published have a thousandth.
 LARGEST = 64 * 2**20
-_OTHER_SCHEMA = "not a genbench record of schema 1"
+_OTHER_SCHEMA = "not a genbench record of schema 1 or 2"
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,8 @@ def _read(path: Path) -> Record | Skipped | None:
         return Skipped(path, _OTHER_SCHEMA)
     if record.key != path.parent.name:
         return Skipped(path, f"its key {record.key} is not the name of its folder")
+    if said := contradiction(record):
+        return Skipped(path, f"it contradicts itself: {said}; was it edited by hand?")
     return record
 
 
@@ -208,7 +211,7 @@ def _what_is_wrong(content: bytes, error: ValidationError) -> str:
         document = json.loads(content)
     except (ValueError, RecursionError) as unreadable:
         return f"no JSON document: {unreadable}"
-    if not isinstance(document, dict) or document.get("schema") != 1:
+    if not isinstance(document, dict) or document.get("schema") not in (1, 2):
         return _OTHER_SCHEMA
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])

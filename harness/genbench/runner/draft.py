@@ -22,6 +22,7 @@ from genbench.plain import (
 )
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
+from genbench.results.consistency import checksum
 from genbench.results.schema import (
     Amount,
     BudgetUse,
@@ -54,6 +55,12 @@ ARTIFACTS = {
 }
 
 
+def plugin_of(spec: RunSpec) -> dict[str, str]:
+    """What a record says of the plugin that a run's model comes from."""
+    distribution, version = spec.plugin
+    return {"distribution": distribution, "version": version, "source": spec.source}
+
+
 class Draft:
     """What is known of a run so far. Torch-free: the parent makes the record of a run whose process died."""
 
@@ -68,7 +75,7 @@ class Draft:
         self.artifacts: dict[str, str] = {}
         self.timing: dict[str, float | int] = {}
         self.metric_seconds: dict[str, float] = {}
-        self.provenance: dict[str, Any] = {"plugin": {"distribution": spec.plugin[0], "version": spec.plugin[1]}}
+        self.provenance: dict[str, Any] = {"plugin": plugin_of(spec), "hardware": spec.hardware}
         self.error: Failure | None = None
         self.memory_bytes: int | None = None
 
@@ -151,6 +158,7 @@ class Draft:
                 "metrics": spec.metrics,
             },
             "protocol": spec.protocol,
+            "metric_protocols": spec.metric_protocols,
             "protocol_hash": spec.protocol_hash,
             "budget": BudgetUse(allowed=Amount(**Budget.parse(spec.budget).limits()), used=self.used),
         }
@@ -178,7 +186,7 @@ def _writable(content: Mapping[str, Any]) -> Record:
     Raises:
         ValueError: it is not valid, or can't be written as JSON.
     """
-    record = Record(**content)
+    record = Record(**content, checksum=checksum(content.get("metrics", ())))
     record.model_dump_json()
     return record
 

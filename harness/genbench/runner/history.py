@@ -11,6 +11,7 @@ from genbench.plan.budget import Budget
 from genbench.plan.planner import OVERHEAD
 from genbench.plan.spec import RunSpec, canonical_hash
 from genbench.results.schema import Record
+from genbench.runner.draft import plugin_of
 
 #: The limits that training is timed by.
 UNITS = ("steps", "epochs", "flops")
@@ -30,7 +31,7 @@ class History:
             spec = record.spec
             self._before[spec.label, spec.data, spec.budget, spec.seed] = record
             if record.status == "ok":
-                self._add(record, list(_kin(spec.label, spec.model, spec.data, record.protocol.get("hardware"))))
+                self._add(record, list(_kin(spec.label, spec.model, spec.data, record.provenance.get("hardware"))))
 
     def seconds(self, run: RunSpec) -> float | None:
         """How long a run will take, or None where nothing tells.
@@ -38,7 +39,7 @@ class History:
         Under a budget in seconds that is the budget, under others what the same model took for as much; and what went
         into set-up, curve and evaluation, or `OVERHEAD` where no record tells.
         """
-        kin = list(_kin(run.label, run.model, run.data, run.protocol.get("hardware")))
+        kin = list(_kin(run.label, run.model, run.data, run.hardware))
         overhead = _typical(self._overheads, kin)
         if run.is_reference:
             return OVERHEAD / 2 if overhead is None else overhead
@@ -55,10 +56,9 @@ class History:
         record = self._before.get((run.label, run.data, run.budget, run.seed))
         if record is None or record.key == run.key:
             return ""
-        distribution, version = run.plugin
         plugin = record.provenance.get("plugin")
-        if isinstance(plugin, dict) and plugin != {"distribution": distribution, "version": version}:
-            return f"{distribution} has changed since run {record.key}"
+        if isinstance(plugin, dict) and plugin != plugin_of(run):
+            return f"{run.plugin[0]} has changed since run {record.key}"
         if record.protocol.get("fingerprint") != run.fingerprint:
             return f"its data has changed since run {record.key}"
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from genbench import clocks
 from genbench.metrics.base import Measurement, Metric, NotApplicable, Subject, seeded
 from genbench.metrics.resampling import POINT_GROUPS
 from genbench.plain import NAME, error_message, error_text, kind_text, one_number, plain_line, plain_value
-from genbench.plan.spec import canonical_hash
 from genbench.results.points import packed
 from genbench.results.schema import Unmeasured, Value
 from genbench.runner.log import say_traceback
@@ -25,7 +24,7 @@ from genbench.runner.overstayed import Overstayed
 def measure(
     subject: Subject,
     metrics: dict[str, Metric],
-    protocol: dict[str, Any],
+    protocols: dict[str, str],
     report: Callable[[str], None],
     took: Callable[[str, float], None] = lambda _name, _seconds: None,
 ) -> Iterator[Value | Unmeasured]:
@@ -34,15 +33,10 @@ def measure(
     Args:
         subject: the model, in evaluation mode.
         metrics: by name.
-        protocol: the run's; what a value's own protocol adds to it is its metric's part only.
+        protocols: the hash of all that each metric's numbers depend on, by the metric.
         report: told each metric's name before it is measured.
         took: told each metric's name and the seconds that it took.
     """
-    shared = {name: part for name, part in protocol.items() if name != "metrics"}
-    protocols = {
-        name: canonical_hash(shared | {"metric": name, "settings": protocol["metrics"].get(name)})[:12]
-        for name in metrics
-    }
     for name, metric in metrics.items():
         report(name)
         started = clocks.perf_counter()

@@ -226,7 +226,8 @@ class _Run:
             self.enter("evaluation", metric=metric)
             subject.progress = self.reporter(metric)
 
-        for found in measure(subject, metrics, self.spec.protocol, begin, self.draft.metric_seconds.__setitem__):
+        protocols = {name: self.spec.value_protocol(name) for name in metrics}
+        for found in measure(subject, metrics, protocols, begin, self.draft.metric_seconds.__setitem__):
             if isinstance(found, Value):
                 self.draft.metrics.append(found)
             else:
