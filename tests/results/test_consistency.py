@@ -4,36 +4,20 @@ import json
 import math
 
 import pytest
+from specs import run_spec
 
-from genbench.plan.spec import RunSpec
 from genbench.results.schema import Value
 from genbench.results.store import Store
 from genbench.runner.draft import Draft
 
-SPEC = RunSpec(
-    model="vae",
-    family="vae",
-    label="vae",
+SPEC = run_spec(
     config={"latent_dim": 2, "beta": float("inf")},
-    target="genbench_vae.vae:VAE",
-    plugin=("genbench", "0.1.0"),
-    source="0123456789ab",
-    dataset="digits",
-    data="digits",
-    dataset_config={},
-    dataset_target="genbench_datasets.digits:Digits",
     view={"binarize": "static"},
-    fingerprint="f" * 16,
     budget="2000steps",
     seed=3,
-    precision="fp32",
     device="cuda:1",
-    select="best",
     metrics={"likelihood": {"k": 8}},
-    metric_targets={},
-    protocol={"dataset": "digits", "view": {"binarize": "static"}, "fingerprint": "f" * 16, "budget": "2000steps"},
     metric_protocols={"likelihood": {"k": 8, "version": 1}},
-    hardware={"gpu": "x"},
 )
 
 

@@ -4,7 +4,6 @@ import copy
 import math
 import shutil
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from genbench.data import Dataset, DataSpec, Split
 from genbench.data.device import DeviceSplit
 from genbench.model import Batch
 from genbench.plan.budget import Budget
-from genbench.plan.spec import RunSpec
 from genbench.runner.arithmetic import Compiled, arithmetic, compiling, use_tf32, warm_up
 from genbench.runner.loop import train
 from genbench_ae.linear_ae import LinearAE
@@ -236,19 +234,3 @@ def test_a_run_without_a_compiler_is_trained_as_it_is_and_says_so(tmp_path, monk
     record = records(out)["fine"]
     assert record.provenance["compile"].startswith("plain: it can't be compiled: ")
     assert f"trained {record.provenance['compile']}" in " ".join(capsys.readouterr().err.split())
-
-
-def test_the_key_of_a_run_that_is_not_compiled_is_what_it_was_before_there_was_a_choice():
-    run = RunSpec(
-        **dict.fromkeys(("model", "family", "label", "target", "dataset", "data", "dataset_target"), "x"),
-        **{key: {} for key in ("config", "dataset_config", "view", "metrics", "metric_targets", "protocol")},
-        plugin=("x", "1"),
-        fingerprint="x",
-        budget="1steps",
-        seed=0,
-        precision="fp32",
-        device="cpu",
-        select="best",
-    )
-    assert run.key == "74842baecadb7972"
-    assert replace(run, compile=True).key != run.key

@@ -4,33 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from specs import run_spec
 
-from genbench.plan.spec import RunSpec
 from genbench.results.schema import CurvePoint, Record, Unmeasured, Value
 from genbench.runner.draft import Draft, log_tail
 
-SPEC = RunSpec(
-    model="vae",
-    family="vae",
-    label="vae",
-    config={"latent_dim": 2},
-    target="their_vae:VAE",
-    plugin=("their-package", "1.0"),
-    dataset="digits",
-    data="digits",
-    dataset_config={},
-    dataset_target="digits:Digits",
-    view={},
-    fingerprint="f",
-    budget="20steps",
-    seed=0,
-    precision="fp32",
-    device="cpu",
-    select="best",
-    metrics={},
-    metric_targets={},
-    protocol={"data": "digits"},
-)
+SPEC = run_spec()
 VALUE = Value(
     name="fid", metric="fid", value=1.0, stderr=None, kind="exact", better="lower", unit="", protocol="p", settings={}
 )

@@ -3,45 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from specs import run_spec
 
 from genbench.plan.planner import OVERHEAD
-from genbench.plan.spec import RunSpec
 from genbench.runner.draft import Draft
 from genbench.runner.history import History
 
-CPU = {"cpu": "x", "threads": 1}
-
 
 def spec(**changes):
-    run = RunSpec(
-        model="vae",
-        family="vae",
-        label="vae[beta=4]",
-        config={"beta": 4},
-        target="m:M",
-        plugin=("mine.py", "1"),
-        dataset="digits",
-        data="digits",
-        dataset_config={},
-        dataset_target="m:D",
-        view={},
-        fingerprint="f" * 16,
-        budget="1000steps",
-        seed=0,
-        precision="fp32",
-        device="cpu",
-        select="best",
-        metrics={},
-        metric_targets={},
-        protocol={"hardware": CPU, "fingerprint": "f" * 16},
-    )
-    return replace(run, **changes)
+    return run_spec(**({"label": "vae[beta=4]", "plugin": ("mine.py", "1"), "budget": "1000steps"} | changes))
 
 
 def record(run, status="ok", overhead=6.0, **used):
     draft = Draft(run)
     draft.timing |= {"setup": overhead / 2, "curve": overhead / 4, "evaluation": overhead / 4}
-    draft.provenance["plugin"] = {"distribution": run.plugin[0], "version": run.plugin[1]}
     made = draft.finish(status)
     amount = made.budget.used.model_copy(update=used)
     return made.model_copy(update={"budget": made.budget.model_copy(update={"used": amount})})
@@ -67,7 +42,7 @@ def test_time_is_that_of_the_same_model_for_as_much(budget, seconds):
 
 def test_the_nearest_kin_tells():
     run = spec()
-    elsewhere = replace(run, protocol={"hardware": {"gpu": "y"}})
+    elsewhere = replace(run, hardware={"gpu": "y"})
     past = {
         "same hardware": record(run, seconds=1.0, steps=1000),
         "same data": record(elsewhere, seconds=2.0, steps=1000),

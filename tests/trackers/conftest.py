@@ -1,8 +1,8 @@
 from dataclasses import asdict
 
 import pytest
+from specs import run_spec
 
-from genbench.plan.spec import RunSpec
 from genbench.results.schema import CurvePoint, Failure, Value
 from genbench.runner.draft import Draft
 
@@ -18,29 +18,8 @@ def store(monkeypatch, tmp_path_factory):
 @pytest.fixture
 def make_spec():
     def make(label="vae[latent_dim=2]", data="digits", seed=0, **config):
-        return RunSpec(
-            model="vae",
-            family="vae",
-            label=label,
-            config={"latent_dim": 2, "hidden": [64, 32], "prior": None, "learning_rate": 1e-3, "amsgrad": False}
-            | config,
-            target="genbench_vae.vae:VAE",
-            plugin=("genbench", "0.1.0"),
-            dataset="digits",
-            data=data,
-            dataset_config={},
-            dataset_target="genbench_datasets.digits:Digits",
-            view={},
-            fingerprint="f",
-            budget="20steps",
-            seed=seed,
-            precision="fp32",
-            device="cpu",
-            select="best",
-            metrics={},
-            metric_targets={},
-            protocol={},
-        )
+        options = {"latent_dim": 2, "hidden": [64, 32], "prior": None, "learning_rate": 1e-3, "amsgrad": False}
+        return run_spec(label=label, data=data, seed=seed, config=options | config)
 
     return make
 

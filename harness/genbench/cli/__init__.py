@@ -17,6 +17,7 @@ from genbench.errors import GenbenchError, unknown
 COMMANDS = {
     "run": "Train models under a budget, measure and compare them.",
     "plan": "Print what `run` would do, and run nothing.",
+    "measure": "Measure finished runs again, from their checkpoints.",
     "table": "Print the comparison tables of an output folder.",
     "compare": "Rank the models of an output folder in one column, with intervals and paired differences.",
     "failures": "List what failed in an output folder, and why.",

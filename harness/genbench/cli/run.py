@@ -101,7 +101,7 @@ def command(
         for cell in session.plan.refused:
             out.print(f"not applicable: {cell.label} on {cell.data}: {cell.reason}", markup=False)
         records = session.carry_out(partial(make_display, console(stderr=True)))
-        failure = _present(session, records)
+        failure = present(session, records)
     if failure is not None:
         return complain(f"the tables and the report were not written: {failure}", GenbenchError.exit_code)
     code = exit_code([*records, *(left.record for left in session.left)])
@@ -116,7 +116,7 @@ def exit_code(records: list[Record]) -> int:
     return SOME_NOT_OK if any(record.status == "ok" for record in models) else NONE_OK
 
 
-def _present(session: Session, records: list[Record]) -> str | None:
+def present(session: Session, records: list[Record]) -> str | None:
     """Write the files, then print the tables that the runs belong to and name the files; why there are no files, if
     they can't be written."""
     from genbench.report.tables import build_tables

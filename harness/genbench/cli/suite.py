@@ -50,7 +50,6 @@ def say_data(plan: Plan) -> None:
 
 def _redo(flags: dict[str, Any], plugins: Sequence[str], options: RunOptions, preload: str) -> Session | None:
     from genbench.cli.common import warn_of_skipped
-    from genbench.report.protocols import one_line
     from genbench.results.store import Store
     from genbench.runner.redo import Redo
     from genbench.runner.session import Session
@@ -72,11 +71,41 @@ def _redo(flags: dict[str, Any], plugins: Sequence[str], options: RunOptions, pr
         click.echo(f"genbench: nothing to redo in {out}: no run ended {how}", err=True)
         return None
     session = Session.redo(redo, out, plugins, options, preload)
+    _say_left(session)
+    return session
+
+
+def measuring_session(out: Path, metrics: str, plugins: Sequence[str], options: RunOptions) -> Session:
+    """The session that asks these metrics of the finished runs in an output folder. Runs that can't be measured any
+    more are named on standard error.
+
+    Raises:
+        UsageError: a metric is unknown or malformed, or no run is finished.
+        GenbenchError: there is no such folder.
+    """
+    from genbench.cli.common import warn_of_skipped
+    from genbench.results.store import Store
+    from genbench.runner.redo import Redo
+    from genbench.runner.session import Session
+
+    records, skipped = Store(out).read_all(curves=False)
+    warn_of_skipped(skipped)
+    asked = Redo.to_measure(records, split_references(metrics))
+    if not asked.bad:
+        raise UsageError(f"nothing to measure in {out}: no run is finished")
+    session = Session.measure(asked, out, plugins, options)
+    _say_left(session)
+    return session
+
+
+def _say_left(session: Session) -> None:
+    """Say on standard error which runs are left as they are, and why."""
+    from genbench.report.protocols import one_line
+
     for left in session.left:
         spec = left.record.spec
         title = f"{spec.label} on {spec.data}, seed {spec.seed}"
         click.echo(one_line(f"genbench: left as it is: {title} ({left.record.key}): {left.reason}"), err=True)
-    return session
 
 
 def suite_from(suite: str | None, flags: dict[str, Any]) -> Suite:

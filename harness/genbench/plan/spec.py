@@ -44,6 +44,8 @@ class RunSpec:
         hardware: the names of what computes.
         files: local plugin files, which a worker imports first.
         compile: whether what `update` does is compiled.
+        measure: the metrics that are measured on the finished run, from its checkpoint; empty where the run is carried
+            out as a whole.
     """
 
     model: str
@@ -71,6 +73,7 @@ class RunSpec:
     hardware: dict[str, Any]
     files: tuple[str, ...] = ()
     compile: bool = False
+    measure: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from typing import Any, Protocol, get_args
 
@@ -18,9 +18,11 @@ from genbench.plan.spec import RunSpec
 from genbench.results.lock import HeldLock, holder
 from genbench.results.schema import Record, Status
 from genbench.results.store import Store
+from genbench.runner.anew import can_be_measured, to_measure
 from genbench.runner.claim import Claim, claimed
 from genbench.runner.executor import Execution, Executor, Job, Limits
 from genbench.runner.lifecycle import Lifecycle
+from genbench.runner.local import Local
 from genbench.runner.running import unstarted, unwritable
 from genbench.runner.slots import Slot
 from genbench.runner.workspace import open_workspace
@@ -132,6 +134,10 @@ def _decide(spec: RunSpec, store: Store, options: RunOptions) -> Decision:
         if options.retry not in ("failed", record.status):
             return Decision(spec, record, f"it ended as {record.status}, which is not to be retried")
         return Decision(spec, None, f"it ended as {record.status} before", options.resume)
+    if missing := to_measure(spec, record, options.retry):
+        if can_be_measured(record, store):
+            return Decision(replace(spec, measure=missing), None, f"only measured: {', '.join(missing)}")
+        return Decision(spec, None, f"it has no checkpoint to measure {', '.join(missing)} from", options.resume)
     finished = record.provenance.get("date", "at an unknown time")
     return Decision(spec, record, f"same spec, plugin and data finished {finished}")
 
@@ -227,16 +233,21 @@ class _Campaign:
         if lock is None:
             self.lacking = f"the run of {spec.title}{holder(self.store.lock(spec.key))}"
             return False
-        if decision.reason != FORCED and (record := finished(self.store, spec.key)) is not None:
-            lock.release()
-            self.reuse(place, record)
-            return True
+        record = None if decision.reason == FORCED else finished(self.store, spec.key)
+        if record is not None:
+            missing = _still_missing(spec, record)
+            if not missing:
+                lock.release()
+                self.reuse(place, record)
+                return True
+            if can_be_measured(record, self.store):
+                spec = replace(spec, measure=missing)
         if (found := self.claim(spec)) is None:
             lock.release()
             return False
         slot, claim = found
         try:
-            open_workspace(self.store, spec.key, decision.resume)
+            open_workspace(self.store, spec.key, decision.resume, keep=bool(spec.measure))
         except OSError as error:
             lock.release()
             claim.release()
@@ -247,7 +258,8 @@ class _Campaign:
         self.lifecycle.tell("genbench_run_start", spec=spec)
         job = Job(spec, slot, self.store, self.command, self.limits, lock)
         try:
-            self.running[place] = (job, self.executor.start(job), claim)
+            executor = Local() if spec.measure else self.executor  # the checkpoint lies on this machine
+            self.running[place] = (job, executor.start(job), claim)
         except Exception as error:
             self.release(job, claim)
             self.end(place, unstarted(job, error))
@@ -305,6 +317,14 @@ class _Campaign:
             with contextlib.suppress(Exception):  # of one executor's run; the others are ended too
                 execution.stop()
             self.release(job, claim)
+
+
+def _still_missing(spec: RunSpec, record: Record) -> tuple[str, ...]:
+    """The metrics that a run lacks which another genbench may have finished, or measured, since it was planned."""
+    if not spec.measure:
+        return to_measure(spec, record, retry="none")
+    missing = to_measure(spec, record)
+    return tuple(name for name in spec.measure if name in missing)
 
 
 def finished(store: Store, key: str) -> Record | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from genbench.results.schema import (
     Unmeasured,
     Value,
 )
+from genbench.runner.anew import joined
 
 if TYPE_CHECKING:
     from genbench.runner.clock import BudgetClock
@@ -78,6 +79,19 @@ class Draft:
         self.provenance: dict[str, Any] = {"plugin": plugin_of(spec), "hardware": spec.hardware}
         self.error: Failure | None = None
         self.memory_bytes: int | None = None
+
+    def take_over(self, record: Record, but: Sequence[str]) -> None:
+        """Be the record of a finished run, but for these metrics, which are measured again."""
+        self.spec = joined(self.spec, record)
+        self.capabilities = list(record.capabilities)
+        self.used = record.budget.used
+        self.selected = dict(record.selected)
+        self.metrics = [value for value in record.metrics if value.metric not in but]
+        self.unmeasured = [gap for gap in record.unmeasured if gap.metric not in but]
+        self.curve = list(record.curve)
+        self.timing = dict(record.timing)
+        self.metric_seconds = dict(record.metric_seconds)
+        self.provenance = dict(record.provenance)
 
     def use(self, clock: BudgetClock, memory_bytes: int) -> None:
         """Take over what the clock counted."""

@@ -6,7 +6,7 @@ a suite, and all else comes from the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from genbench.plan.exchange import Prepared, Wanted
 from genbench.plan.planner import Plan, make_plan
 from genbench.plan.references import Reference
 from genbench.plan.spec import REFERENCE_FAMILY, RunSpec, canonical_hash
-from genbench.plan.suite import validated
+from genbench.plan.suite import Asked, validated
 from genbench.plugins.catalogue import Catalogue
 from genbench.results.schema import Record
 
@@ -24,15 +24,17 @@ Prepare = Callable[[Wanted], Prepared]
 
 @dataclass(frozen=True)
 class Redo:
-    """The runs of an output folder that are to be redone.
+    """The runs of an output folder that are to be redone, or measured again.
 
     Attributes:
         bad: their records.
         good: the keys of all other runs.
+        metrics: the metrics that are asked of them; none for those of their records.
     """
 
     bad: list[Record]
     good: set[str]
+    metrics: tuple[Asked, ...] = ()
 
     @classmethod
     def of(cls, records: Iterable[Record], retry: str) -> Redo:
@@ -44,6 +46,11 @@ class Redo:
             else:
                 good.add(record.key)
         return cls(bad, good)
+
+    @classmethod
+    def to_measure(cls, records: Iterable[Record], metrics: Sequence[Asked]) -> Redo:
+        """Those that are finished, to be asked these metrics."""
+        return cls([record for record in records if record.status == "ok"], set(), tuple(metrics))
 
     @property
     def device(self) -> str:
@@ -65,7 +72,7 @@ def plan_again(redo: Redo, catalogue: Catalogue, prepare: Prepare) -> tuple[Plan
     Of reference rows it has those that are to be redone or missing. A run whose plugin or data is another one since has
     another key.
     """
-    planner = _Planner(catalogue, prepare)
+    planner = _Planner(catalogue, prepare, redo.metrics)
     for group in _groups(redo.bad):
         planner.plan(group)
     runs = {run.key: run for run in planner.runs if not (run.is_reference and run.key in redo.good)}
@@ -77,16 +84,18 @@ _Seeds = list[Record]
 
 
 class _Planner:
-    def __init__(self, catalogue: Catalogue, prepare: Prepare) -> None:
+    def __init__(self, catalogue: Catalogue, prepare: Prepare, metrics: tuple[Asked, ...]) -> None:
         self.catalogue = catalogue
         self.prepare = prepare
+        self.metrics = metrics
         self.runs: list[RunSpec] = []
         self.left: list[Left] = []
 
     def plan(self, group: list[_Seeds]) -> None:
         """Plan a group as one suite, and if that can't be done, its parts."""
         try:
-            plan = make_plan(validated(_suite(group), "its record"), self.catalogue, self.prepare)
+            suite = _suite(group) | ({"metrics": self.metrics} if self.metrics else {})
+            plan = make_plan(validated(suite, "its record"), self.catalogue, self.prepare)
             if plan.refused:
                 raise UsageError(f"it can't be trained on {plan.refused[0].data}: {plan.refused[0].reason}")
         except (GenbenchError, RuntimeError) as error:

@@ -7,10 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from genbench.plain import error_text
 from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.processes import exit_text
 from genbench.results.schema import CurvePoint, Failure, Record, Status
+from genbench.results.store import write_atomically
+from genbench.runner.anew import not_measured
 from genbench.runner.draft import Draft, log_tail
 from genbench.runner.executor import Execution, Job
 from genbench.runner.wire import Inbox, Unreadable, read_event
@@ -85,6 +88,9 @@ class Running(Execution):
             published = store.identity(self.job.spec.key) != self.earlier
             if published and isinstance(record := store.read(self.job.spec.key), Record):
                 return record
+            spec = self.job.spec
+            if spec.measure and isinstance(record := store.read(spec.key), Record):
+                return _left(self.job, record, self._failure().message)
             self.draft.collect_artifacts(folder)
             self.draft.error = self._failure()
             status: Status = "timeout" if self._asked is not None else "killed"
@@ -135,9 +141,19 @@ def unwritable(spec: RunSpec, error: OSError) -> Record:
 
 def unstarted(job: Job, error: Exception) -> Record:
     """The record of a run whose executor raised, in the store if it can be written."""
+    if job.spec.measure and isinstance(finished := job.store.read(job.spec.key), Record):
+        return _left(job, finished, error_text(error))
     draft = Draft(job.spec)
     draft.fail(error, "setup")
     record = draft.finish("failed")
     with contextlib.suppress(OSError):
         job.store.publish(record)
+    return record
+
+
+def _left(job: Job, finished: Record, reason: str) -> Record:
+    """The record of a finished run that could not be measured again, with the reason, in place of the one it has."""
+    record = not_measured(finished, job.spec, reason)
+    with contextlib.suppress(OSError):
+        write_atomically(job.store.path(record.key), record.model_dump_json(by_alias=True, indent=1))
     return record

@@ -74,6 +74,32 @@ class Session:
         return cls._open(partial(plan_again, records), out, records.device, plugins, options, preload)
 
     @classmethod
+    def measure(
+        cls, records: Redo, out: Path, plugins: Sequence[str], options: RunOptions, preload: str = RUNNING
+    ) -> Session:
+        """Plan the measuring of finished runs of `out`, with the reference rows for the metrics, and no training: runs
+        that have changed since, or have no checkpoint, are `left`.
+
+        Raises:
+            UsageError: an option, a metric or a plugin is unknown or malformed.
+        """
+        session = cls._open(partial(plan_again, records), out, records.device, plugins, options, preload)
+        decisions = [
+            each for each in session.decisions if each.reused is not None or each.spec.measure or each.spec.is_reference
+        ]
+        kept = {decision.spec.key for decision in decisions}
+        planned = {run.key for run in session.plan.runs}
+        known = {left.record.key for left in session.left}
+        left = [
+            Left(
+                record, "it has no checkpoint" if record.key in planned else "its plugin or its data has changed since"
+            )
+            for record in records.bad
+            if record.key not in kept | known
+        ]
+        return replace(session, decisions=decisions, left=[*session.left, *left])
+
+    @classmethod
     def _open(
         cls,
         make: Callable[[Catalogue, Prepare], tuple[Plan, list[Left]]],

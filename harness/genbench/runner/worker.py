@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -25,10 +25,11 @@ from genbench.plan.prepare import capabilities
 from genbench.plan.spec import RunSpec
 from genbench.plugins.catalogue import import_target
 from genbench.plugins.local import import_file
-from genbench.results.schema import CurvePoint, Status, Value
+from genbench.results.schema import CurvePoint, Record, Status, Value
 from genbench.results.store import Store
+from genbench.runner.anew import not_measured, training
 from genbench.runner.arithmetic import use_tf32
-from genbench.runner.checkpoint import save_weights
+from genbench.runner.checkpoint import load_weights, save_weights
 from genbench.runner.clock import BudgetClock
 from genbench.runner.draft import ARTIFACTS, RESUME, Draft
 from genbench.runner.gallery import save_gallery
@@ -61,6 +62,9 @@ def run(wire: Wire, spec: RunSpec, out: Path, command: list[str]) -> None:
     signal.signal(OVERSTAYED, _overstayed)
     draft = Draft(spec)
     worker = _Run(spec, Store(out), wire, draft, command)
+    if spec.measure:
+        _measure_anew(worker)
+        return
     try:
         worker.carry_out()
         status: Status = "ok"
@@ -77,6 +81,26 @@ def run(wire: Wire, spec: RunSpec, out: Path, command: list[str]) -> None:
         forget_state(worker.store, spec.key)
     with contextlib.suppress(ConnectionError):  # the record says it
         wire.send({"phase": "end"})
+
+
+def _measure_anew(worker: _Run) -> None:
+    """Publish the record of a finished run with what is measured again; where that fails, with the reason beside the
+    numbers that it has."""
+    store, spec = worker.store, worker.spec
+    record = store.read(spec.key)
+    assert isinstance(record, Record)  # the campaign has read it
+    try:
+        worker.measure_anew(record)
+        found = worker.draft.finish("ok")
+    except ParentGone:
+        raise
+    except BaseException as error:  # as above
+        signal.signal(OVERSTAYED, signal.SIG_IGN)
+        say_traceback(error)
+        found = not_measured(record, spec, error_text(error))
+    store.publish(found)
+    with contextlib.suppress(ConnectionError):  # as above
+        worker.wire.send({"phase": "end"})
 
 
 def _overstayed(_signal: int, _frame: FrameType | None) -> None:
@@ -112,36 +136,70 @@ class _Run:
     def carry_out(self) -> None:
         """Set up, train, measure."""
         started = clocks.perf_counter()
-        self.enter("setup")
         spec, draft = self.spec, self.draft
+        subject, metrics = self.set_up(tuple(spec.metrics))
+        budget = Budget.parse(spec.budget)
+        memory = Memory(subject.device, budget.memory_bytes)
+        draft.timing["setup"] = clocks.perf_counter() - started
+        if spec.is_reference:
+            self.take_reference_row(subject)
+        else:
+            self.train(subject, metrics, budget, memory, started)
+        self.evaluate(subject, metrics)
+
+    def set_up(self, names: Sequence[str]) -> tuple[Subject, dict[str, Metric]]:
+        """The data, as a subject without a model, and the metrics of these names.
+
+        Raises:
+            GenbenchError: the data can't be had, or are not what they were.
+        """
+        self.enter("setup")
+        spec = self.spec
         with contained():  # paths of data may be relative
             for path in spec.files:
                 import_file(Path(path))
         device = torch.device(spec.device)
         use_tf32(False)
-        draft.provenance |= provenance(spec, self.command)
+        self.draft.provenance |= provenance(spec, self.command)
         dataset = load_dataset(spec.data, spec.dataset_target, spec.dataset_config, spec.view)
         if dataset.fingerprint != spec.fingerprint:
             now = f"fingerprint {dataset.fingerprint}, planned with {spec.fingerprint}"
             raise GenbenchError(f"the data of {spec.data} is not what it was when the run was planned: {now}")
-        metrics = self.metrics()
-        budget = Budget.parse(spec.budget)
-        memory = Memory(device, budget.memory_bytes)
-        _seed_everything(spec.seed)
-        subject = make_subject(dataset, device, spec.seed, self.folder)
-        draft.timing["setup"] = clocks.perf_counter() - started
+        metrics = self.metrics(names)
         if spec.is_reference:
-            subject.model = reference_row(spec.model, dataset.spec, subject.train, subject.test)
-            draft.capabilities = ["Sampler"]
             metrics = {name: metric for name, metric in metrics.items() if Sampler in metric.requires}
-        else:
-            self.train(subject, metrics, budget, memory, started)
-        self.evaluate(subject, metrics)
+        _seed_everything(spec.seed)
+        return make_subject(dataset, device, spec.seed, self.folder), metrics
 
-    def metrics(self) -> dict[str, Metric]:
-        """The metrics with the options of this run; one that can't be made is unmeasured."""
+    def take_reference_row(self, subject: Subject) -> None:
+        """The subject's model stands for a reference row."""
+        subject.model = reference_row(self.spec.model, subject.data, subject.train, subject.test)
+        self.draft.capabilities = ["Sampler"]
+
+    def measure_anew(self, record: Record) -> None:
+        """Measure `spec.measure` of a finished run; all else of its record stays."""
+        started = clocks.perf_counter()
+        draft, names = self.draft, self.spec.measure
+        draft.take_over(record, names)
+        before = dict(draft.provenance)
+        subject, metrics = self.set_up(names)
+        now = {name: draft.provenance[name] for name in ("date", "command", "git", "versions", "cpu", "gpu", "threads")}
+        draft.provenance = before | {"measured": [*before.get("measured", []), {"metrics": list(names)} | now]}
+        if self.spec.is_reference:
+            self.take_reference_row(subject)
+        else:
+            load_weights(self.model(subject), self.folder / ARTIFACTS["checkpoint"])
+            subject.model.eval()
+        subject.training = training(record)
+        self.measure(subject, metrics)
+        draft.collect_artifacts(self.folder)
+        draft.timing["evaluation"] = draft.timing.get("evaluation", 0.0) + clocks.perf_counter() - started
+
+    def metrics(self, names: Sequence[str]) -> dict[str, Metric]:
+        """The metrics of these names with the options of this run; one that can't be made is unmeasured."""
         made: dict[str, Metric] = {}
-        for name, options in self.spec.metrics.items():
+        for name in names:
+            options = self.spec.metrics[name]
             cls = import_target(self.spec.metric_targets[name], Metric)
             try:
                 made[name] = cls(cls.Config.model_validate(options))
@@ -219,8 +277,16 @@ class _Run:
 
     def evaluate(self, subject: Subject, metrics: dict[str, Metric]) -> None:
         """Measure and save pictures."""
-        self.enter("evaluation")
         started = clocks.perf_counter()
+        self.measure(subject, metrics)
+        save_gallery(subject, self.folder)
+        set_state_aside(self.store, self.spec.key)
+        self.draft.collect_artifacts(self.folder)
+        self.draft.timing["evaluation"] = clocks.perf_counter() - started
+
+    def measure(self, subject: Subject, metrics: dict[str, Metric]) -> None:
+        """Ask all metrics about the model."""
+        self.enter("evaluation")
 
         def begin(metric: str) -> None:
             self.enter("evaluation", metric=metric)
@@ -232,10 +298,6 @@ class _Run:
                 self.draft.metrics.append(found)
             else:
                 self.draft.unmeasured.append(found)
-        save_gallery(subject, self.folder)
-        set_state_aside(self.store, self.spec.key)
-        self.draft.collect_artifacts(self.folder)
-        self.draft.timing["evaluation"] = clocks.perf_counter() - started
 
     def begin(self, clock: BudgetClock) -> None:
         """Training begins on this clock."""

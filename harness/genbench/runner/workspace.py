@@ -8,16 +8,17 @@ from pathlib import Path
 
 from genbench.files import is_plain, remove, remove_unless_plain
 from genbench.results.schema import Record
-from genbench.results.store import Store
+from genbench.results.store import RECORD, Store
 from genbench.runner.draft import RESUME
 
 #: How a run ended that may go on from its last saved state: what ended it was not the state.
 RESUMABLE = ("killed", "timeout")
 
 
-def open_workspace(store: Store, key: str, resume: bool) -> Path:
+def open_workspace(store: Store, key: str, resume: bool, keep: bool = False) -> Path:
     """A run's workspace, empty but for the saved state that it goes on from: that of a process that was killed with
-    its campaign, or of one whose record says that it was ended from outside.
+    its campaign, or of one whose record says that it was ended from outside; or with copies of all that the finished
+    run has beside its record, to `keep`.
 
     Raises:
         OSError: it can't be made.
@@ -37,6 +38,9 @@ def open_workspace(store: Store, key: str, resume: bool) -> Path:
     if resume and aside.exists():
         aside.replace(state)
     aside.unlink(missing_ok=True)
+    for path in store.folder(key).iterdir() if keep else ():
+        if path.name != RECORD:
+            _copy(path, folder / path.name)
     return folder
 
 
