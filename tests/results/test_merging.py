@@ -272,3 +272,20 @@ def test_of_many_records_all_are_listed(tmp_path):
 
 def by_key(record: Record) -> str:
     return record.key
+
+
+def test_of_two_records_that_agree_the_one_with_more_metrics_is_kept(records, tmp_path):
+    whole = records[0]
+    name = whole.metrics[0].metric
+    spec = whole.spec.model_copy(update={"metrics": {m: o for m, o in whole.spec.metrics.items() if m != name}})
+    kept = [value for value in whole.metrics if value.metric != name]
+    part = whole.model_copy(update={"spec": spec, "metrics": kept})
+    a, b = fill(tmp_path / "a", [part]), fill(tmp_path / "b", [whole])
+    merge([a, b], tmp_path / "c")
+    merge([b], a)
+    for out in (tmp_path / "c", a):
+        assert Store(out).read(whole.key).metrics == whole.metrics
+    other = {m: o for m, o in whole.spec.metrics.items() if m != whole.metrics[-1].metric}
+    last = whole.model_copy(update={"spec": spec.model_copy(update={"metrics": other}), "metrics": []})
+    with pytest.raises(UsageError, match=f"{whole.key}.*: metrics is "):
+        merge([fill(tmp_path / "d", [part]), fill(tmp_path / "e", [last])], tmp_path / "f")

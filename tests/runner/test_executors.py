@@ -205,3 +205,14 @@ def test_local_files_of_one_name_travel_beside_each_other(tmp_path):
     slot = SimpleNamespace(threads=1, environment={})
     order = Order.of(SimpleNamespace(spec=spec, command=[], limits=Limits(), folder=tmp_path, slot=slot))
     assert order.plugins == {"0/model.py": b"one", "1/model.py": b"two"}
+    assert order.files == tuple(order.plugins)
+
+
+def test_what_a_local_file_imports_travels_with_it(tmp_path):
+    (tmp_path / "model.py").write_text("import helper")
+    (tmp_path / "helper.py").write_text("x = 1")
+    spec = SimpleNamespace(files=(str(tmp_path / "model.py"),))
+    slot = SimpleNamespace(threads=1, environment={})
+    order = Order.of(SimpleNamespace(spec=spec, command=[], limits=Limits(), folder=tmp_path, slot=slot))
+    assert order.plugins == {"0/model.py": b"import helper", "0/helper.py": b"x = 1"}
+    assert order.files == ("0/model.py",)

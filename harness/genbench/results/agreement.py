@@ -4,7 +4,7 @@ executions."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from genbench.results.schema import Record, Value
@@ -22,29 +22,38 @@ def differences(one: Record, other: Record) -> Iterator[tuple[str, str, str]]:
     """In what two records of one key differ, each as its name, what the one says, and what the other does.
 
     Not compared are what varies from one execution to the next (seconds, speed, memory, provenance, the words of an
-    error) and what lies beside the record.
+    error), what lies beside the record, and the metrics that one of them has beyond those of the other.
     """
-    claims, others = _claims(one), _claims(other)
+    if not (extends(one, other) or extends(other, one)):
+        yield "metrics", ", ".join(one.spec.metrics), ", ".join(other.spec.metrics)
+    both = one.spec.metrics.keys() & other.spec.metrics.keys()
+    claims, others = _claims(one, both), _claims(other, both)
     slack = {value.name: OF_ERROR * (value.stderr or 0.0) for value in (*one.metrics, *other.metrics)}
     for name in dict.fromkeys([*claims, *others]):
         yield from _differing(name, claims.get(name), others.get(name), slack.get(name.partition(" ")[0], 0.0))
 
 
-def _claims(record: Record) -> dict[str, Any]:
-    """All that another execution of the run should come to as well, as plain data."""
+def extends(one: Record, other: Record) -> bool:
+    """Whether a record has all the metrics of another one of its run."""
+    return one.spec.metrics.keys() >= other.spec.metrics.keys()
+
+
+def _claims(record: Record, metrics: Collection[str]) -> dict[str, Any]:
+    """All that another execution of the run, with these metrics, should come to as well, as plain data."""
     spec = record.spec.model_dump()
+    spec["metrics"] = {name: options for name, options in spec["metrics"].items() if name in metrics}
     spec["device"] = record.spec.device.partition(":")[0]  # which of the machine's GPUs it was does not matter
     budget, error = record.budget, record.error
     claims: dict[str, Any] = {"status": record.status, "spec": spec, "protocol": record.protocol}
-    claims["metric_protocols"] = record.metric_protocols
+    claims["metric_protocols"] = {name: own for name, own in record.metric_protocols.items() if name in metrics}
     claims |= {"protocol_hash": record.protocol_hash, "capabilities": record.capabilities}
     claims |= {"budget": budget.allowed.model_dump(), "selected": record.selected}
     claims |= {"steps": budget.used.steps, "samples": budget.used.samples}
     claims["error"] = None if error is None else f"{error.type} in {error.phase}"
     for value in record.metrics:
-        claims |= _claims_of(value)
+        claims |= _claims_of(value) if value.metric in metrics else {}
     for gap in record.unmeasured:
-        claims |= dict.fromkeys(gap.names, gap.status)
+        claims |= dict.fromkeys(gap.names, gap.status) if gap.metric in metrics else {}
     points = [(p.fraction, p.steps, p.samples, p.objective, p.scalars, p.metrics) for p in record.curve]
     return claims | {"curve": points}
 
@@ -53,7 +62,7 @@ def _claims_of(value: Value) -> dict[str, Any]:
     about: dict[str, Any] = {"kind": value.kind, "better": value.better, "unit": value.unit, "protocol": value.protocol}
     if value.unit in VARYING_UNITS or value.unit.endswith("/s"):
         return {f"{value.name} is": about}
-    about |= {"settings": value.settings, "flags": value.flags, "stderr": value.stderr}
+    about |= {"settings": value.settings, "flags": value.flags, "notes": value.notes, "stderr": value.stderr}
     return {value.name: value.value, f"{value.name} from": value.interval, f"{value.name} is": about}
 
 

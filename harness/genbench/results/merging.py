@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from genbench.errors import GenbenchError, UsageError
-from genbench.results.agreement import SHOWN, differences
+from genbench.results.agreement import SHOWN, differences, extends
 from genbench.results.finding import title
 from genbench.results.lock import HeldLock
 from genbench.results.schema import Record
@@ -24,8 +24,8 @@ LISTED = 5
 def merge(sources: Sequence[Path], into: Path, keep: Keep | None = None) -> tuple[list[str], list[Skipped]]:
     """Copy the runs of the output folders `sources` into the output folder `into`, which may have some already.
 
-    Of a run that several folders have, and whose records agree, the one in `into` is kept, else that of the first
-    folder. Where they differ, `keep` says which is: that one as well, or the newest.
+    Of a run that several folders have, and whose records agree, the one with more metrics is kept, else that in `into`,
+    else that of the first folder. Where they differ, `keep` says which is: that one as well, or the newest.
 
     A run's record comes after its other files: whenever this is cut short, each run is there whole or not at all, and
     doing it again goes on. Runs that are there already are left as they are.
@@ -51,9 +51,13 @@ def merge(sources: Sequence[Path], into: Path, keep: Keep | None = None) -> tupl
             there = {record.key: record for record in records}
         for record in records:
             first, where = chosen.setdefault(record.key, (record, store))
-            if where is store or (difference := next(differences(first, record), None)) is None:
+            if where is store:
                 continue
-            if keep is None:
+            difference = next(differences(first, record), None)
+            if difference is None:
+                if not extends(first, record):
+                    chosen[record.key] = record, store
+            elif keep is None:
                 name, one, other = difference
                 about = f"{name} is {one} in {where.out} ({_date(first)}), {other} in {store.out} ({_date(record)})"
                 conflicts.append(f"{record.key} ({title(first)}): {about}")

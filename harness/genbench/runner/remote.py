@@ -3,7 +3,7 @@
 There a run is carried out as the local executor does it, in a process of its own with limits that are watched, into a
 temporary folder; so whatever becomes of the run, its record says what it would say here. Data sets are read through
 the machine's own `GENBENCH_DATA` or cache folder, and so fetched once for each. Both ends need the same genbench, and
-plugins that are packages; local plugin files travel with the run.
+plugins that are packages; local plugin files, with what they import from beside them, travel with the run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from genbench.errors import GenbenchError
 from genbench.plain import error_text
 from genbench.plan.spec import RunSpec
+from genbench.plugins.sources import helpers
 from genbench.results.lock import HeldLock
 from genbench.results.schema import Failure, Record
 from genbench.results.store import RECORD, Store, read_record
@@ -44,7 +45,9 @@ class Order:
     Attributes:
         threads: how many it computes with, on whatever cores.
         environment: variables that its process gets on top of those it finds.
-        plugins: the content of local plugin files, by name; each has a folder, since names may be the same.
+        plugins: the content of local plugin files and of the local sources that they import, by name; each file has a
+            folder, since names may be the same.
+        files: the names of the plugin files themselves.
         state: what an earlier process of the run left to go on from, if it left anything.
     """
 
@@ -54,19 +57,23 @@ class Order:
     threads: int | None
     environment: dict[str, str]
     plugins: dict[str, bytes]
+    files: tuple[str, ...]
     state: bytes | None
 
     @classmethod
     def of(cls, job: Job) -> Order:
         """The order for a job."""
         state = job.folder / RESUME
+        files = {f"{n}/{Path(file).name}": Path(file) for n, file in enumerate(job.spec.files)}
+        beside = {f"{n}/{name}": path for n, file in enumerate(files.values()) for name, path in helpers(file).items()}
         return cls(
             spec=job.spec,
             command=job.command,
             limits=job.limits,
             threads=job.slot.threads,
             environment={name: os.environ[name] for name in PASSED_ON if name in os.environ} | job.slot.environment,
-            plugins={f"{n}/{Path(file).name}": Path(file).read_bytes() for n, file in enumerate(job.spec.files)},
+            plugins={name: path.read_bytes() for name, path in (beside | files).items()},
+            files=tuple(files),
             state=state.read_bytes() if state.exists() else None,
         )
 
@@ -80,11 +87,11 @@ def carry_out(order: Order) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="genbench-") as temporary:
         here = Path(temporary)
         for name, content in order.plugins.items():
-            (here / name).parent.mkdir()
+            (here / name).parent.mkdir(parents=True, exist_ok=True)
             (here / name).write_bytes(content)
         # a machine is told which of its GPUs is the run's by CUDA_VISIBLE_DEVICES
         device = "cuda:0" if order.spec.device.startswith("cuda") else order.spec.device
-        spec = dataclasses.replace(order.spec, device=device, files=tuple(str(here / name) for name in order.plugins))
+        spec = dataclasses.replace(order.spec, device=device, files=tuple(str(here / name) for name in order.files))
         store = Store(here / "out")
         store.prepare()
         lock = HeldLock.take(store.lock(spec.key))
