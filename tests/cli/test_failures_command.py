@@ -40,7 +40,7 @@ def made(label, key, **fields):
     )
     used = BudgetUse(allowed=Amount(seconds=30), used=Amount(seconds=18.2))
     known = {"status": "ok", "spec": spec, "protocol": {}, "protocol_hash": "p", "budget": used}
-    return Record(key=key * 16, **known | fields)
+    return Record(schema=1, key=key * 16, **known | fields)
 
 
 @pytest.fixture

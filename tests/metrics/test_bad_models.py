@@ -207,7 +207,7 @@ def ask(make_subject):
 
     def ask(model, dataset):
         metrics = built_in_metrics()
-        answers = list(measure(make_subject(model, dataset), metrics, {"metrics": {}}, lambda _: None))
+        answers = list(measure(make_subject(model, dataset), metrics, dict.fromkeys(metrics, "p"), lambda _: None))
         values = [answer for answer in answers if isinstance(answer, Value)]
         measured = {name: [value for value in values if value.metric == name] for name in metrics}
         reasons = {answer.metric: answer for answer in answers if isinstance(answer, Unmeasured)}

@@ -96,7 +96,7 @@ def test_damaged_records_are_skipped_with_a_reason_or_used_by_every_reader(tmp_p
     assert merge([out], tmp_path / "merged")[1] == skipped
     for path in (out / "runs").iterdir():
         found = store.read(path.name)
-        (decision,) = decide([types.SimpleNamespace(key=path.name)], store, make_options())
+        (decision,) = decide([types.SimpleNamespace(key=path.name, metrics={})], store, make_options())
         assert decision.reason
         if isinstance(found, Record):
             assert find_run(str(path), out)[0].key == path.name

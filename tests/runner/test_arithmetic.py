@@ -15,6 +15,7 @@ from genbench.data import Dataset, DataSpec, Split
 from genbench.data.device import DeviceSplit
 from genbench.model import Batch
 from genbench.plan.budget import Budget
+from genbench.report.protocols import row_label
 from genbench.runner.arithmetic import Compiled, arithmetic, compiling, use_tf32, warm_up
 from genbench.runner.loop import train
 from genbench_ae.linear_ae import LinearAE
@@ -114,7 +115,7 @@ def test_a_run_says_that_it_was_compiled(tmp_path):
     assert end.value.code == 0
     record = records(tmp_path)["fine"]
     assert record.spec.compile
-    assert record.protocol["compile"]
+    assert row_label(record) == "fine · compiled"
     # so small a model may be slower for it
     assert record.provenance["compile"].startswith(("compiled", "plain: compiled, a step takes "))
     assert "compiled" in (tmp_path / "report.html").read_text()

@@ -200,6 +200,6 @@ def test_a_record_is_a_documented_json_document(campaign):
     _, found, out = campaign
     path = out / "runs" / found["fine"].key / "record.json"
     document = json.loads(path.read_text())
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert Record.model_validate(document) == found["fine"]
     assert {"key", "status", "spec", "budget", "metrics", "curve", "artifacts", "timing", "provenance"} <= set(document)
