@@ -127,6 +127,8 @@ def test_its_model_runs_like_a_built_in_one(environment, tmp_path):
     assert '"mean"' in text
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/record.json")]
     by_label = {record["spec"]["label"]: record for record in records}
-    assert by_label["mean"]["provenance"]["plugin"] == {"distribution": "genbench-mean", "version": "1.2.3"}
+    plugin = by_label["mean"]["provenance"]["plugin"]
+    assert (plugin["distribution"], plugin["version"]) == ("genbench-mean", "1.2.3")
+    assert len(plugin["source"]) == 12
     errors = {label: record["metrics"][0]["value"] for label, record in by_label.items()}
     assert errors["pca"] < errors["mean"] < 0.2

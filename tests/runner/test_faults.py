@@ -268,7 +268,9 @@ def test_jobs_run_side_by_side_on_cores_of_their_own(tmp_path, monkeypatch):
     assert run("steady,steady[width=2]", tmp_path, "--jobs", "2", budget="100steps") == 0
     found = records(tmp_path)
     assert {record.provenance["threads"] for record in found.values()} == {len(os.sched_getaffinity(0)) // 2}
-    assert {record.provenance["hardware"]["threads"] for record in found.values()} == {len(os.sched_getaffinity(0)) // 2}
+    assert {record.provenance["hardware"]["threads"] for record in found.values()} == {
+        len(os.sched_getaffinity(0)) // 2
+    }
     assert run("fine", tmp_path, "--jobs", "4096") == 2
 
 
