@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from genbench.errors import GenbenchError
 from genbench.files import is_plain, read_content, remove, remove_unless_plain
-from genbench.results.consistency import contradiction
+from genbench.results.consistency import Checker
 from genbench.results.schema import Record
 from genbench.results.sharing import Sharing
 
@@ -81,7 +81,7 @@ class Store:
         workspace = self.workspace(record.key)
         workspace.mkdir(parents=True, exist_ok=True)
         remove_unless_plain(workspace / RECORD)
-        write_atomically(workspace / RECORD, record.model_dump_json(by_alias=True, indent=1))
+        write_atomically(workspace / RECORD, record_text(record))
         self.move_in(workspace, record.key)
 
     def move_in(self, workspace: Path, key: str) -> None:
@@ -104,7 +104,7 @@ class Store:
         _discard(workspace)
 
     def identity(self, key: str) -> tuple[int, ...] | None:
-        """What tells the record file of a run from one that takes its place; None where there is none."""
+        """The numbers that tell the record file of a run from one that takes its place; None where there is none."""
         try:
             found = self.path(key).stat()
         except OSError:
@@ -145,14 +145,19 @@ class Store:
             raise GenbenchError(f"no results in {self.out}: {reason}") from None
 
 
+def record_text(record: Record) -> str:
+    """The record as its file holds it."""
+    return record.model_dump_json(by_alias=True, indent=1)
+
+
 def read_records(paths: Iterable[Path], *, curves: bool = True) -> tuple[list[Record], list[Skipped]]:
     """The records in these files, as far as there are any, which share what is equal in them, and those that can't be
     read."""
     records: list[Record] = []
     skipped: list[Skipped] = []
-    sharing = Sharing()
+    sharing, checker = Sharing(), Checker()
     for path in paths:
-        found = _read(path)
+        found = _read(path, checker)
         if found is None:
             continue
         if isinstance(found, Record) and not sharing.knows_protocol(found):
@@ -169,13 +174,13 @@ def read_records(paths: Iterable[Path], *, curves: bool = True) -> tuple[list[Re
 
 def read_record(path: Path) -> Record | Skipped:
     """The record in this file, or why it can't be read."""
-    found = _read(path)
+    found = _read(path, Checker())
     if found is None:
         return Skipped(path, "there is none")
     return found if isinstance(found, Skipped) else _with_finite_protocol(path, found)
 
 
-def _read(path: Path) -> Record | Skipped | None:
+def _read(path: Path, checker: Checker) -> Record | Skipped | None:
     """The record in this file, why it can't be read, or None where there is no file."""
     try:
         content = read_content(path, LARGEST)
@@ -191,7 +196,7 @@ def _read(path: Path) -> Record | Skipped | None:
         return Skipped(path, _OTHER_SCHEMA)
     if record.key != path.parent.name:
         return Skipped(path, f"its key {record.key} is not the name of its folder")
-    if said := contradiction(record):
+    if said := checker.contradiction(record):
         return Skipped(path, f"it contradicts itself: {said}; was it edited by hand?")
     return record
 

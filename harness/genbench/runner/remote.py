@@ -25,7 +25,7 @@ from genbench.plan.spec import RunSpec
 from genbench.plugins.sources import helpers
 from genbench.results.lock import HeldLock
 from genbench.results.schema import Failure, Record
-from genbench.results.store import RECORD, Store, read_record
+from genbench.results.store import RECORD, Store, read_record, record_text
 from genbench.runner.draft import RESUME, Draft
 from genbench.runner.executor import Execution, Job, Limits
 from genbench.runner.local import Local
@@ -116,7 +116,7 @@ def _files(store: Store, record: Record) -> dict[str, bytes]:
     folder = store.folder(record.key)
     files = {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
     if RECORD not in files:  # the disk of this machine is full
-        files[RECORD] = record.model_dump_json(by_alias=True, indent=1).encode()
+        files[RECORD] = record_text(record).encode()
     return files
 
 

@@ -12,7 +12,7 @@ from genbench.plan.budget import Budget
 from genbench.plan.spec import RunSpec
 from genbench.processes import exit_text
 from genbench.results.schema import CurvePoint, Failure, Record, Status
-from genbench.results.store import write_atomically
+from genbench.results.store import record_text, write_atomically
 from genbench.runner.anew import not_measured
 from genbench.runner.draft import Draft, log_tail
 from genbench.runner.executor import Execution, Job
@@ -155,5 +155,5 @@ def _left(job: Job, finished: Record, reason: str) -> Record:
     """The record of a finished run that could not be measured again, with the reason, in place of the one it has."""
     record = not_measured(finished, job.spec, reason)
     with contextlib.suppress(OSError):
-        write_atomically(job.store.path(record.key), record.model_dump_json(by_alias=True, indent=1))
+        write_atomically(job.store.path(record.key), record_text(record))
     return record

@@ -14,7 +14,7 @@ from genbench.errors import GenbenchError, UsageError
 from genbench.metrics.base import Subject, checked, in_chunks, seeded
 from genbench.metrics.coding import CHUNK, reconstruct
 from genbench.model import Conditional, Reconstructor, Sampler
-from genbench.results.store import write_atomically
+from genbench.results.store import RECORD, record_text, write_atomically
 from genbench.runner.checkpoint import restore
 from genbench.runner.draft import ARTIFACTS
 from genbench.runner.gallery import save_gallery
@@ -40,7 +40,7 @@ def gallery(trained: Trained, to: Path | None) -> tuple[list[Path], dict[str, st
         names = {path.name for path in saved}
         artifacts = trained.record.artifacts | {what: name for what, name in ARTIFACTS.items() if name in names}
         record = trained.record.model_copy(update={"artifacts": artifacts})
-        write_atomically(folder / "record.json", record.model_dump_json(by_alias=True, indent=1))
+        write_atomically(folder / RECORD, record_text(record))
     return saved, failed
 
 
