@@ -134,7 +134,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
                     config=model.config,
                     target=offer.entry.target,
                     plugin=(_distribution(offer.plugin.source), offer.plugin.version),
-                    source=offer.source,
+                    source=catalogue.source(offer),
                     seed=seed,
                     **here,
                 )
@@ -149,7 +149,7 @@ def make_plan(suite: Suite, catalogue: Catalogue, prepare: Callable[[Wanted], Pr
 
 
 def _prepared(asked: Wanted, prepare: Callable[[Wanted], Prepared]) -> Prepared:
-    """What is prepared of all datasets; where one takes its process down, of the others."""
+    """Everything that the plan needs to know of all datasets; where one takes its process down, of the others."""
     try:
         return prepare(asked)
     except UsageError:
@@ -207,8 +207,8 @@ def _short(name: str) -> str:
 
 
 def _protocol(budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> dict[str, Any]:
-    """What every number of a run depends on beside the model: the data as they are presented, and the budget; where
-    that is in seconds, also what computes."""
+    """The data as they are presented, the budget and, where that is in seconds, the hardware: every number of a run
+    depends on them, beside the model."""
     timed = {"hardware": prepared.hardware} if budget.seconds is not None else {}
     return timed | {
         "dataset": dataset.name,
@@ -219,7 +219,7 @@ def _protocol(budget: Budget, prepared: Prepared, dataset: PreparedDataset) -> d
 
 
 def _metric_protocols(prepared: Prepared, dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
-    """What the numbers of each metric depend on beside that; those of a metric of speed, on what computes."""
+    """The options and the version of each metric, and of a metric of speed the hardware: its numbers depend on them."""
     return {
         name: own | ({"hardware": prepared.hardware} if name in prepared.timed else {})
         for name, own in dataset.metrics.items()

@@ -13,7 +13,7 @@ from genbench.errors import GenbenchError, UsageError, unknown
 from genbench.plain import error_text
 from genbench.plugins.discovery import Discovery, Plugin, discover
 from genbench.plugins.entries import DatasetEntry, Entry, ExecutorEntry, MetricEntry, ModelEntry, SelftestEntry
-from genbench.plugins.sources import package_hash
+from genbench.plugins.sources import package_hash, top_level
 
 E = TypeVar("E", bound=Entry)
 
@@ -25,18 +25,13 @@ class Offer(Generic[E]):
     entry: E
     plugin: Plugin
 
-    @property
-    def source(self) -> str:
-        """The hash of the sources that the entry comes from."""
-        file = Path(self.plugin.source)
-        return package_hash(self.entry.target, file.parent if file.suffix == ".py" else None)
-
 
 class Catalogue:
-    """What active plugins offer, by name; a name that several of them claim, by `plugin:name`."""
+    """The offers of active plugins, by name; a name that several of them claim, by `plugin:name`."""
 
     def __init__(self, discovery: Discovery) -> None:
         self.discovery = discovery
+        self._sources: dict[tuple[str, Path | None], str] = {}
 
     @classmethod
     def find(cls, options: Sequence[str] = ()) -> Catalogue:
@@ -116,6 +111,14 @@ class Catalogue:
         if broken:
             raise UsageError(f"{error} (broken plugin{'s' if len(broken) > 1 else ''} {'; '.join(broken)})")
         raise error
+
+    def source(self, offer: Offer[Any]) -> str:
+        """The hash of the sources that an offer's entry comes from, as they are when it is first asked for."""
+        file = Path(offer.plugin.source)
+        lies = top_level(offer.entry.target), file.parent if file.suffix == ".py" else None
+        if lies not in self._sources:
+            self._sources[lies] = package_hash(*lies)
+        return self._sources[lies]
 
     def _is_local(self, plugin: Plugin) -> bool:
         return Path(plugin.source) in self.files

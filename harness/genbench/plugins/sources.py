@@ -14,7 +14,6 @@ import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 #: The path of a module of Python's own, or of an installed package.
@@ -23,19 +22,19 @@ _INSTALLED = re.compile(rf"^{re.escape(sysconfig.get_path('stdlib'))}/|/(site|di
 _HARNESS = "genbench"
 
 
-def package_hash(target: str, beside: Path | None = None) -> str:
-    """The hash (12 hex digits) of the sources of the top-level package or module that a `"module:Class"` lies in, and
-    of the local sources that they import; empty where there is no source, as for a class of a local plugin file itself.
+def top_level(target: str) -> str:
+    """The name of the top-level package or module that a `"module:Class"` lies in."""
+    return target.partition(":")[0].partition(".")[0]
+
+
+def package_hash(top: str, beside: Path | None = None) -> str:
+    """The hash (12 hex digits) of the sources of a top-level package or module, and of the local sources that they
+    import; empty where there is no source, as for a class of a local plugin file itself.
 
     Args:
-        target: names a class.
-        beside: the folder of the plugin file that offers the class, where there is one.
+        top: the name of the package or module.
+        beside: the folder of the plugin file that offers something of it, where there is one.
     """
-    return _package_hash(target.partition(":")[0].partition(".")[0], beside)
-
-
-@cache
-def _package_hash(top: str, beside: Path | None) -> str:
     files = _files_of(top, beside)
     return _hash(_closure(files, beside)) if files else ""
 
