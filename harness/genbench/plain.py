@@ -92,7 +92,7 @@ def plain_number(value: object) -> float | None:
 
 
 def plain_scalars(scalars: Mapping[Any, Any]) -> tuple[dict[str, float], list[str]]:
-    """What a training step returned as names and finite numbers, at most `SCALARS` of them and `"loss"` first.
+    """The scalars of a training step as names and finite numbers, at most `SCALARS` of them and `"loss"` first.
 
     Returns:
         The numbers, and a line on each kind of thing that was left out.

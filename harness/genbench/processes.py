@@ -1,4 +1,4 @@
-"""What Linux offers for keeping processes together: names, adoption of orphans, ending a process and all below it."""
+"""Linux's means of keeping processes together: names, adoption of orphans, ending a process and all below it."""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from specs import record_spec
 
 from genbench.cli import main
-from genbench.results.schema import Amount, BudgetUse, Failure, Record, Spec, Unmeasured
+from genbench.results.schema import Amount, BudgetUse, Failure, Record, Unmeasured
 from genbench.results.store import Store
 
 NASTY = "[red]it broke[/red]\n\x1b[31m\x1b[2J\x1b]0;title\x07\x9b2J\x08 :smile: <script> \u202eevil [/nothing]"
@@ -22,22 +23,7 @@ def genbench(*arguments):
 
 
 def made(label, key, **fields):
-    spec = Spec(
-        model=label,
-        family="fake",
-        label=label,
-        config={},
-        dataset="digits",
-        data="digits",
-        dataset_config={},
-        view={},
-        budget="30s",
-        seed=0,
-        precision="fp32",
-        device="cpu",
-        select="best",
-        metrics={},
-    )
+    spec = record_spec(model=label, family="fake", label=label, config={}, budget="30s")
     used = BudgetUse(allowed=Amount(seconds=30), used=Amount(seconds=18.2))
     known = {"status": "ok", "spec": spec, "protocol": {}, "protocol_hash": "p", "budget": used}
     return Record(schema=1, key=key * 16, **known | fields)

@@ -4,34 +4,20 @@ from dataclasses import asdict, replace
 
 import pytest
 from pydantic import ValidationError
+from specs import record_spec
 
 from genbench.errors import GenbenchError
 from genbench.results import store as store_module
 from genbench.results.frame import to_frame
 from genbench.results.protocols import by_protocol, gather
-from genbench.results.schema import Amount, BudgetUse, CurvePoint, Failure, Record, Spec, Unmeasured, Value
+from genbench.results.schema import Amount, BudgetUse, CurvePoint, Failure, Record, Unmeasured, Value
 from genbench.results.store import Skipped, Store
 
 KEY = "0123456789abcdef"
 
 
 def record(key=KEY, **changes):
-    spec = Spec(
-        model="vae",
-        family="vae",
-        label="vae[latent_dim=2]",
-        config={"latent_dim": 2},
-        dataset="digits",
-        data="digits",
-        dataset_config={},
-        view={},
-        budget="30s",
-        seed=0,
-        precision="fp32",
-        device="cpu",
-        select="best",
-        metrics={},
-    )
+    spec = record_spec(label="vae[latent_dim=2]", budget="30s")
     value = Value(
         name="fid",
         metric="fid",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from genbench.plan.spec import RunSpec
+from genbench.results.schema import Spec
 
 CPU = {"cpu": "x", "threads": 1}
 
@@ -37,3 +38,9 @@ def run_spec(**changes):
     run = replace(run, **changes)
     protocol = {name: getattr(run, name) for name in ("dataset", "view", "fingerprint", "budget")}
     return replace(run, protocol=changes.get("protocol", protocol))
+
+
+def record_spec(**changes):
+    """The same, as a record has it."""
+    run = run_spec(**changes)
+    return Spec(**{name: getattr(run, name) for name in Spec.model_fields})

@@ -11,12 +11,9 @@ from genbench.cli.common import console, plugin_option
 from genbench.cli.complete import names_of
 from genbench.errors import GenbenchError
 
-#: The exit code where runs were left as they are.
-SOME_LEFT = 3
-
 
 @click.command("measure")
-@click.argument("out", metavar="[OUT]", required=False, default="results", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), default=Path("results"))
 @click.option(
     "--metrics",
     metavar="REFS",
@@ -41,7 +38,7 @@ def command(out: Path, metrics: str, jobs: int | None, evaluation_limit: str, pl
       genbench measure sweep --metrics 'fid[n=2000]' --jobs 2
     """
     from genbench.cli import complain
-    from genbench.cli.run import exit_code, present
+    from genbench.cli.run import SOME_NOT_OK, exit_code, present
     from genbench.cli.suite import measuring_session
     from genbench.runner.campaign import make_options
     from genbench.runner.display import make_display
@@ -52,4 +49,4 @@ def command(out: Path, metrics: str, jobs: int | None, evaluation_limit: str, pl
     failure = present(session, records)
     if failure is not None:
         return complain(f"the tables and the report were not written: {failure}", GenbenchError.exit_code)
-    return SOME_LEFT if session.left else exit_code(records)
+    return SOME_NOT_OK if session.left else exit_code(records)

@@ -65,7 +65,7 @@ def _redo(flags: dict[str, Any], plugins: Sequence[str], options: RunOptions, pr
     if not records and not skipped:
         raise UsageError(f"nothing to redo in {out}: it has no records; name models or a suite to run")
     redo = Redo.of(records, options.retry)
-    if not redo.bad:
+    if not redo.runs:
         warn_of_skipped(skipped)
         how = "badly" if options.retry == "failed" else f"as {options.retry}"
         click.echo(f"genbench: nothing to redo in {out}: no run ended {how}", err=True)
@@ -91,7 +91,7 @@ def measuring_session(out: Path, metrics: str, plugins: Sequence[str], options: 
     records, skipped = Store(out).read_all(curves=False)
     warn_of_skipped(skipped)
     asked = Redo.to_measure(records, split_references(metrics))
-    if not asked.bad:
+    if not asked.runs:
         raise UsageError(f"nothing to measure in {out}: no run is finished")
     session = Session.measure(asked, out, plugins, options)
     _say_left(session)

@@ -1,4 +1,4 @@
-"""What a dataset's arrays must be; integers and floats of another width are converted, all else is refused in words."""
+"""Checks of a dataset's arrays; integers and floats of another width are converted, all else is refused in words."""
 
 from __future__ import annotations
 

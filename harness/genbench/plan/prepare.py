@@ -206,7 +206,7 @@ def _load_all(
 
 
 def _source(reference: Reference, target: str) -> _Source:
-    """What a dataset reference names, its options validated.
+    """The source that a dataset reference names, its options validated.
 
     Raises:
         UsageError: an option is unknown or refused.
@@ -232,7 +232,7 @@ def _source(reference: Reference, target: str) -> _Source:
 
 
 def _found(dataset: Dataset) -> str:
-    """What was found of a user's files, with the sizes of the splits; empty for other datasets."""
+    """A line on what was found of a user's files, with the sizes of the splits; empty for other datasets."""
     if not dataset.found:
         return ""
     return f"{dataset.found}; {', '.join(f'{len(getattr(dataset, name)):,} {name}' for name in SPLITS)}"

@@ -87,7 +87,7 @@ class _Child:
 
     @property
     def lost(self) -> bool:
-        """Whether it is gone, or hangs."""
+        """True where it is gone, or hangs."""
         return self.gone or time.monotonic() - self.heard > LIMIT
 
     def hear(self, found: dict[Pair, str]) -> None:

@@ -189,7 +189,7 @@ def _look_beside(path: Path) -> None:
 
 
 def _is_free(path: Path) -> bool:
-    """Whether the file is what its plain name means to an import."""
+    """True where an import of the file's plain name means the file."""
     try:
         found = importlib.util.find_spec(path.stem)
     except (ImportError, ValueError):  # a name with dots; a module that has no spec

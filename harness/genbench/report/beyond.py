@@ -123,7 +123,7 @@ def _levels(row: Row, by_key: Mapping[str, Record]) -> list[Level]:
 
 
 def _are_levels(found: Any) -> bool:
-    """Whether these settings of somebody's record are levels, one at least, and their numbers can be drawn."""
+    """True where these settings of somebody's record are levels, one at least, and their numbers can be drawn."""
     return isinstance(found, list) and bool(found) and all(map(_is_level, found))
 
 

@@ -34,7 +34,7 @@ A = TypeVar("A")
 
 
 class Artifacts:
-    """What the runs of an output folder left.
+    """The artifacts that the runs of an output folder left.
 
     Attributes:
         damaged: by the run's key and the purpose, the files that were asked for and can't be used.

@@ -34,7 +34,7 @@ def differences(one: Record, other: Record) -> Iterator[tuple[str, str, str]]:
 
 
 def extends(one: Record, other: Record) -> bool:
-    """Whether a record has all the metrics of another one of its run."""
+    """True where a record has all the metrics of another one of its run."""
     return one.spec.metrics.keys() >= other.spec.metrics.keys()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from genbench.files import is_plain
-from genbench.plan.spec import RunSpec
+from genbench.plan.spec import REFERENCE_FAMILY, RunSpec
 from genbench.results.consistency import checksum
 from genbench.results.schema import Record, Unmeasured
 from genbench.results.store import Store
@@ -26,9 +26,9 @@ def _has(record: Record, name: str, spec: RunSpec) -> bool:
 
 
 def can_be_measured(record: Record, store: Store) -> bool:
-    """Whether there is something to measure: a calibration row, or a model's weights."""
+    """True where there is something to measure: a reference row, or a model's weights."""
     name = record.artifacts.get("checkpoint")
-    return record.spec.family == "reference" or (name is not None and is_plain(store.folder(record.key) / name))
+    return record.spec.family == REFERENCE_FAMILY or (name is not None and is_plain(store.folder(record.key) / name))
 
 
 def joined(spec: RunSpec, record: Record) -> RunSpec:
@@ -41,7 +41,7 @@ def joined(spec: RunSpec, record: Record) -> RunSpec:
 
 
 def training(record: Record) -> dict[str, Any]:
-    """What the training loop had counted, as `Subject.training` has it."""
+    """The counts of the training loop, as `Subject.training` has them."""
     used = record.budget.used
     return {
         "images_per_s": used.samples / used.seconds if used.samples and used.seconds else None,

@@ -29,6 +29,7 @@ from genbench.results.schema import (
     CurvePoint,
     Failure,
     Record,
+    Spec,
     Status,
     Unmeasured,
     Value,
@@ -57,7 +58,7 @@ ARTIFACTS = {
 
 
 def plugin_of(spec: RunSpec) -> dict[str, str]:
-    """What a record says of the plugin that a run's model comes from."""
+    """The plugin that a run's model comes from, as a record has it."""
     distribution, version = spec.plugin
     return {"distribution": distribution, "version": version, "source": spec.source}
 
@@ -81,13 +82,14 @@ class Draft:
         self.memory_bytes: int | None = None
 
     def take_over(self, record: Record, but: Sequence[str]) -> None:
-        """Be the record of a finished run, but for these metrics, which are measured again."""
+        """Be the record of a finished run, but for these metrics, which are measured again; of them, what could not be
+        measured so far stays."""
         self.spec = joined(self.spec, record)
         self.capabilities = list(record.capabilities)
         self.used = record.budget.used
         self.selected = dict(record.selected)
         self.metrics = [value for value in record.metrics if value.metric not in but]
-        self.unmeasured = [gap for gap in record.unmeasured if gap.metric not in but]
+        self.unmeasured = [*(gap for gap in record.unmeasured if gap.metric not in but), *self.unmeasured]
         self.curve = list(record.curve)
         self.timing = dict(record.timing)
         self.metric_seconds = dict(record.metric_seconds)
@@ -154,23 +156,7 @@ class Draft:
         return {
             "key": spec.key,
             "status": status,
-            "spec": {
-                "model": spec.model,
-                "family": spec.family,
-                "label": spec.label,
-                "config": spec.config,
-                "dataset": spec.dataset,
-                "data": spec.data,
-                "dataset_config": spec.dataset_config,
-                "view": spec.view,
-                "budget": spec.budget,
-                "seed": spec.seed,
-                "precision": spec.precision,
-                "compile": spec.compile,
-                "device": spec.device,
-                "select": spec.select,
-                "metrics": spec.metrics,
-            },
+            "spec": {name: getattr(spec, name) for name in Spec.model_fields},
             "protocol": spec.protocol,
             "metric_protocols": spec.metric_protocols,
             "protocol_hash": spec.protocol_hash,

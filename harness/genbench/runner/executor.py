@@ -67,7 +67,7 @@ class Job:
 
 
 class HasFileno(Protocol):
-    """What can be waited on."""
+    """An object that can be waited on."""
 
     def fileno(self) -> int:
         """The file descriptor."""

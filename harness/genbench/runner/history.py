@@ -20,7 +20,7 @@ EARLY = 0.9
 
 
 class History:
-    """What the runs in some records took, by what they were, the nearest kin first."""
+    """The times that the runs in some records took, by model, data and hardware, the nearest kin first."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._paces: defaultdict[Hashable, list[float]] = defaultdict(list)

@@ -16,7 +16,7 @@ from genbench.plan.spec import RunSpec
 
 
 def provenance(spec: RunSpec, command: list[str]) -> dict[str, Any]:
-    """What a record says of its origin.
+    """The origin of a record.
 
     Raises:
         GenbenchError: the run's GPU can't be used in this process.

@@ -27,13 +27,13 @@ class Redo:
     """The runs of an output folder that are to be redone, or measured again.
 
     Attributes:
-        bad: their records.
-        good: the keys of all other runs.
+        runs: their records.
+        others: the keys of all other runs.
         metrics: the metrics that are asked of them; none for those of their records.
     """
 
-    bad: list[Record]
-    good: set[str]
+    runs: list[Record]
+    others: set[str]
     metrics: tuple[Asked, ...] = ()
 
     @classmethod
@@ -49,13 +49,13 @@ class Redo:
 
     @classmethod
     def to_measure(cls, records: Iterable[Record], metrics: Sequence[Asked]) -> Redo:
-        """Those that are finished, to be asked these metrics."""
+        """The finished ones, to be asked these metrics."""
         return cls([record for record in records if record.status == "ok"], set(), tuple(metrics))
 
     @property
     def device(self) -> str:
         """What they need: `"cpu"`, or a GPU if there is one."""
-        return "cpu" if all(record.spec.device == "cpu" for record in self.bad) else "auto"
+        return "cpu" if all(record.spec.device == "cpu" for record in self.runs) else "auto"
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def plan_again(redo: Redo, catalogue: Catalogue, prepare: Prepare) -> tuple[Plan
     another key.
     """
     planner = _Planner(catalogue, prepare, redo.metrics)
-    for group in _groups(redo.bad):
+    for group in _groups(redo.runs):
         planner.plan(group)
-    runs = {run.key: run for run in planner.runs if not (run.is_reference and run.key in redo.good)}
+    runs = {run.key: run for run in planner.runs if not (run.is_reference and run.key in redo.others)}
     return Plan(list(runs.values()), []), planner.left
 
 

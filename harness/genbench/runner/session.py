@@ -94,7 +94,7 @@ class Session:
             Left(
                 record, "it has no checkpoint" if record.key in planned else "its plugin or its data has changed since"
             )
-            for record in records.bad
+            for record in records.runs
             if record.key not in kept | known
         ]
         return replace(session, decisions=decisions, left=[*session.left, *left])

@@ -36,7 +36,7 @@ ASK_TO_END = b"a"
 
 @dataclass(frozen=True)
 class Request:
-    """What a worker is to be.
+    """The description of a worker that is to be started.
 
     Attributes:
         work: the target (`"module:function"`), called as `function(wire, *arguments)`, and its arguments, pickled.

@@ -31,7 +31,7 @@ class Unreadable(Exception):
 
 
 class Report(Part):
-    """What a run is doing, and how far it is."""
+    """A run's report of its phase and progress."""
 
     phase: Literal["setup", "training", "evaluation"]
     metric: str | None = None

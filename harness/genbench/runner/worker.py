@@ -180,11 +180,10 @@ class _Run:
         """Measure `spec.measure` of a finished run; all else of its record stays."""
         started = clocks.perf_counter()
         draft, names = self.draft, self.spec.measure
-        draft.take_over(record, names)
-        before = dict(draft.provenance)
         subject, metrics = self.set_up(names)
         now = {name: draft.provenance[name] for name in ("date", "command", "git", "versions", "cpu", "gpu", "threads")}
-        draft.provenance = before | {"measured": [*before.get("measured", []), {"metrics": list(names)} | now]}
+        draft.take_over(record, names)
+        draft.provenance["measured"] = [*record.provenance.get("measured", []), {"metrics": list(names)} | now]
         if self.spec.is_reference:
             self.take_reference_row(subject)
         else:

@@ -71,7 +71,7 @@ class Worker:
         return self._supervisor != 0
 
     def wait(self, seconds: float) -> bool:
-        """Whether the worker, and all that it has started, is gone within so many seconds."""
+        """True where the worker, and all that it has started, is gone within so many seconds."""
         deadline = time.monotonic() + seconds
         while not self._gone:
             left = deadline - time.monotonic()
